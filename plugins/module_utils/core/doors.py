@@ -1,0 +1,83 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole of the doors ``stack`` and ``stack_export``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .codec import parse_name
+from .converge import guarded
+from .errors import Errors, StrataError
+from .resource import Resource
+from .stack import Stack
+
+STACK_OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "resources": {"type": "list", "elements": "dict", "required": True},
+    "prune": {"type": "bool", "default": False},
+    "parallel": {"type": "int", "default": 4},
+}
+
+EXPORT_OPTIONS: dict[str, Any] = {
+    "kinds": {"type": "list", "elements": "str"},
+    "owner": {"type": "str"},
+}
+
+
+def converge_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[str]) -> None:
+    """Options in, many resources converged, result out."""
+    module = AnsibleModule(argument_spec=STACK_OPTIONS, supports_check_mode=True)
+
+    def work() -> dict[str, Any]:
+        params = module.params
+        if params["parallel"] < 1:
+            raise StrataError("must be 1 or more", option="parallel", value=params["parallel"])
+        try:
+            name = parse_name(params["name"])
+        except ValueError as error:
+            raise StrataError(str(error), option="name", value=params["name"]) from None
+        stack = Stack(
+            name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"]
+        )
+        stack.read()
+        if stack.errors:  # Nothing was touched yet, and nothing is.
+            raise Errors(stack.errors)
+        if not module.check_mode:
+            stack.apply()
+        result = stack.result()
+        if stack.errors:
+            module.fail_json(msg="; ".join(result["errors"]), **result)
+        return result
+
+    guarded(module, work)
+
+
+def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[str]) -> None:
+    """What a host has, as the entries that reproduce it."""
+    module = AnsibleModule(argument_spec=EXPORT_OPTIONS, supports_check_mode=True)
+
+    def work() -> dict[str, Any]:
+        entries: list[dict[str, Any]] = []
+        skipped: dict[str, str] = {}
+        asked = module.params["kinds"]
+        for word in asked or sorted(known):
+            kind = kinds(word)
+            if kind is None:
+                raise StrataError(f"there is no kind {word!r}", option="kinds", hint=f"Kinds are: {', '.join(known)}")
+            try:
+                found = kind.read_many(kind.open({}), None)
+            except StrataError as error:
+                if asked:
+                    raise
+                skipped[word] = str(error)
+                continue
+            for name, state in sorted(found.items()):
+                if state.exists and module.params["owner"] in (None, state.owner):
+                    entries.append({word: kind.export(name, state)})
+        return {"resources": entries, "skipped": skipped}
+
+    guarded(module, work)

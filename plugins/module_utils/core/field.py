@@ -1,0 +1,179 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Field: one option is one line.
+
+From a kind's table of Fields come its argument_spec, its validation, its comparison, its diff and its export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from .codec import TEXT, Codec
+from .errors import StrataError
+from .plan import Change, Effect, Layer
+
+
+class Role(Enum):
+    """What an option is for."""
+
+    NAME = "name"  # tells the resource from its siblings
+    SETTING = "setting"  # compared, changed, exported
+    POLICY = "policy"  # how to converge: state, restart, timeouts
+    CONNECT = "connect"  # which engine to speak to
+
+
+@dataclass(frozen=True)
+class Field:
+    """One option of a kind.
+
+    Attributes:
+        name: The option.
+        codec: How its values are read, normalised and printed.
+        at: Where it lives, in the words of the kind's engine (a file, a key, a path in a document).
+        effect: What changing it costs a running workload.
+        default: The canonical value that the engine has where nobody declared one. An option that a stack
+            declared before and no longer does goes back to it.
+        given: The value of the option in a task that doesn't give it; None: unmanaged.
+        role: What the option is for.
+        required: A task must give it.
+        choices: The values that are allowed.
+        aliases: Other names of the option.
+        secret: Never shown.
+        export: Whether an export writes it; off for what the engine derives.
+        check: Raises ValueError for canonical values that are not allowed.
+    """
+
+    name: str
+    codec: Codec = TEXT
+    at: Any = None
+    effect: Effect = Effect.RECREATE
+    default: Any = None
+    given: Any = None
+    role: Role = Role.SETTING
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    secret: bool = False
+    export: bool = True
+    check: Callable[[Any], None] | None = None
+
+    def argument(self) -> dict[str, Any]:
+        """The option's entry in an argument_spec."""
+        entry: dict[str, Any] = {"type": self.codec.type}
+        if self.codec.elements:
+            entry["elements"] = self.codec.elements
+        if self.codec.row:
+            entry["options"] = arguments(self.codec.row)
+        if self.required:
+            entry["required"] = True
+        if self.given is not None:
+            entry["default"] = self.given
+        if self.choices:
+            entry["choices"] = list(self.choices)
+        if self.aliases:
+            entry["aliases"] = list(self.aliases)
+        if self.secret:
+            entry["no_log"] = True
+        return entry
+
+    def decode(self, value: Any) -> Any:
+        """The canonical value of what a user gave.
+
+        Raises:
+            StrataError: It names the option, the value and the reason.
+        """
+        try:
+            decoded = self.codec.parse(value)
+            if self.check is not None:
+                self.check(decoded)
+        except StrataError as error:
+            error.option = f"{self.name}.{error.option}" if error.option else self.name
+            raise
+        except ValueError as error:
+            shown = None if self.secret else value
+            raise StrataError(str(error), option=self.name, value=shown) from None
+        return decoded
+
+    def show(self, value: Any) -> Any:
+        """The printable form of a canonical value."""
+        if value is None:
+            return None
+        if self.codec.row:
+            return [encode(self.codec.row, row) for row in value]
+        return self.codec.show(value)
+
+    def stands(self, value: Any) -> Any:
+        """The value that holds where ``value`` was read: the engine's default where it said nothing."""
+        return self.default if value is None else value
+
+    def changes(self, before: Any, after: Any, effect: Effect, layer: Layer) -> Iterator[Change]:
+        """What tells ``before`` from ``after``, entry by entry where the field has entries."""
+        before = self.stands(before)
+        if self.codec.row:
+            yield from self._row_changes(before or (), after or (), effect, layer)
+        elif self.codec.partial:
+            for key in sorted(after or {}):
+                old, new = (before or {}).get(key), after[key]
+                if old != new:
+                    yield Change(self.name, old, new, effect, layer, key, self.secret)
+        elif before != after:
+            yield Change(self.name, self.show(before), self.show(after), effect, layer, None, self.secret)
+
+    def _row_changes(self, before: Iterable[Any], after: Iterable[Any], effect: Effect, layer: Layer) -> Iterator[Change]:
+        old, new = self.keyed(before), self.keyed(after)
+        for key in sorted(old.keys() | new.keys()):
+            had, has = old.get(key), new.get(key)
+            # Within an entry, too, what isn't given isn't managed.
+            seen = None if had is None else {name: had.get(name) for name in (has or had)}
+            wanted = None if has is None else dict(has)
+            if seen is not None and wanted is not None:
+                for leaf in self.codec.row:
+                    if leaf.name in seen:
+                        seen[leaf.name] = leaf.stands(seen[leaf.name])
+            if seen != wanted:
+                shown = [None if row is None else encode(self.codec.row, row) for row in (seen, wanted)]
+                yield Change(self.name, shown[0], shown[1], effect, layer, key, self.secret)
+
+    def keyed(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """The rows of a table by their natural key."""
+        key = self.codec.key
+        return {str(place) if key is None else key(row): row for place, row in enumerate(rows)}
+
+
+def table(*row: Field, key: Callable[[Mapping[str, Any]], str] | None = None) -> Codec:
+    """A codec for a list of entries, each with Fields of its own, told apart by a natural key."""
+
+    def parse(entries: Any) -> tuple[dict[str, Any], ...]:
+        rows = [decode(row, entry) for entry in entries]
+        if key is None:
+            return tuple(rows)
+        keys = [key(entry) for entry in rows]
+        twice = sorted({one for one in keys if keys.count(one) > 1})
+        if twice:
+            raise ValueError(f"names {', '.join(twice)} twice")
+        return tuple(sorted(rows, key=key))
+
+    return Codec(parse, "list", list, "dict", row=row, key=key)
+
+
+def arguments(fields: Iterable[Field]) -> dict[str, Any]:
+    """The argument_spec of a table of Fields."""
+    return {field.name: field.argument() for field in fields}
+
+
+def decode(fields: Iterable[Field], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Canonical values of the options that were given; None and missing mean unmanaged."""
+    return {
+        field.name: field.decode(options[field.name])
+        for field in fields
+        if options.get(field.name) is not None
+    }
+
+
+def encode(fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Printable options from canonical values."""
+    return {field.name: field.show(values[field.name]) for field in fields if values.get(field.name) is not None}

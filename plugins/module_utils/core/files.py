@@ -1,0 +1,69 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one way to write a file: whole or not at all, and on the disk when it returns."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from .errors import StrataError
+
+
+def read(path: str) -> str | None:
+    """The text of a file, None where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write(path: str, text: str, mode: int | None = None) -> None:
+    """Replace a file's content in one step.
+
+    An existing file keeps its owner and, where no mode is given, its mode; a new one gets 0644. Missing folders
+    are made.
+
+    Raises:
+        StrataError: The file system refused (full, read-only, no permission).
+    """
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        old = os.stat(path) if os.path.exists(path) else None
+        handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".strata", dir=folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+                if mode is None:
+                    mode = 0o644 if old is None else old.st_mode & 0o7777
+                os.fchmod(file.fileno(), mode)
+                if old is not None and os.geteuid() == 0:
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync(folder)
+    except OSError as error:
+        raise StrataError(f"could not write {path}: {error.strerror}") from None
+
+
+def remove(path: str) -> None:
+    """Take a file away; one that isn't there is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    _sync(os.path.dirname(path))
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

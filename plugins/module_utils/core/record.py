@@ -1,0 +1,49 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a stack applied last, per resource: a plain file that may be deleted at any time.
+
+It is what tells "no longer declared" from "never declared". Without it, options that were dropped stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from . import files
+from .plan import HIDDEN
+from .resource import Resource
+
+FOLDER = "/var/lib/strata/stacks"
+
+
+def path(stack: str) -> str:
+    return f"{FOLDER}/{stack}.json"
+
+
+def load(stack: str) -> dict[str, dict[str, Any]]:
+    """The options applied last, by entry; empty where there is no record or it can't be read."""
+    try:
+        return dict(json.loads(files.read(path(stack)) or "{}")["resources"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def save(stack: str, resources: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep the record, if it says anything new. Secrets are in it as hashes only."""
+    text = json.dumps({"version": 1, "resources": resources}, indent=1, sort_keys=True) + "\n"
+    if resources and files.read(path(stack)) != text:
+        files.write(path(stack), text, 0o600)
+    elif not resources:
+        files.remove(path(stack))
+
+
+def options(resource: Resource) -> dict[str, Any]:
+    """A resource's options as they are kept."""
+    secret = {field.name for field in resource.fields if field.secret}
+    return {
+        name: f"{HIDDEN} sha256:{hashlib.sha256(repr(value).encode()).hexdigest()}" if name in secret else value
+        for name, value in resource.options.items()
+    }

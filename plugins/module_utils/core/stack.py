@@ -1,0 +1,288 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many resources to one result: validated first, read in bulk, applied by rank and in parallel, owned and pruned."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from . import record
+from .converge import carry_out, describe, verify
+from .errors import Errors, StrataError
+from .field import Role
+from .plan import ABSENT, Plan, State
+from .resource import Resource
+
+Kinds = Callable[[str], "type[Resource] | None"]
+
+
+@dataclass
+class Item:
+    """One resource on its way through a stack."""
+
+    resource: Resource
+    engine: Any = None
+    plan: Plan = field(default_factory=Plan)
+    error: StrataError | None = None
+    pruned: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str, Hashable]:
+        resource = self.resource
+        return resource.kind, resource.name, resource.connection(resource.spec)
+
+    def as_result(self) -> dict[str, Any]:
+        shown = {"kind": self.resource.kind, "name": self.resource.name, **describe(self.resource, self.plan)}
+        if self.pruned:
+            shown["pruned"] = True
+        if self.error is not None:
+            shown["error"] = str(self.error)
+        return shown
+
+
+def _reach(resource: Resource) -> Hashable:
+    """What is read together: a kind, on one engine."""
+    return type(resource), resource.connection(resource.spec)
+
+
+class Stack:
+    """A host's declared resources.
+
+    Args:
+        name: The owner of what it creates.
+        entries: ``{kind: options}``, one kind an entry.
+        kinds: Finds a kind by its name; None where there is none.
+        known: The names of all kinds, for the error message.
+        prune: Whether what this stack made and no longer declares is removed.
+        parallel: How many resources of a rank are applied at a time.
+
+    Raises:
+        Errors: Entries are wrong; all of them are named and nothing was read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entries: Sequence[Mapping[str, Any]],
+        kinds: Kinds,
+        known: Iterable[str],
+        *,
+        prune: bool = False,
+        parallel: int = 4,
+    ) -> None:
+        self.name = name
+        self.kinds = kinds
+        self.known = sorted(known)
+        self.prune = prune
+        self.parallel = parallel
+        self.record = record.load(name)
+        self.engines: dict[Hashable, Any] = {}
+        self.found: dict[Hashable, dict[str, State]] = {}
+        self.items = self._validated(entries)
+
+    # Validation.
+
+    def _validated(self, entries: Sequence[Mapping[str, Any]]) -> list[Item]:
+        items: list[Item] = []
+        errors: list[StrataError] = []
+        seen: set[Hashable] = set()
+        for place, entry in enumerate(entries):
+            try:
+                item = Item(self._resource(entry))
+                if item.identity in seen:
+                    raise StrataError("is declared twice", hint="Merge the two entries", entry=item.resource.entry)
+                seen.add(item.identity)
+                items.append(item)
+            except StrataError as error:
+                error.entry = f"resources[{place}] {error.entry or ''}".strip()
+                errors.append(error)
+        if errors:
+            raise Errors(errors)
+        return items
+
+    def _resource(self, entry: Mapping[str, Any]) -> Resource:
+        if not isinstance(entry, Mapping) or len(entry) != 1:
+            raise StrataError("an entry is one kind and its options", value=entry, hint="Write {kind: {name: ...}}")
+        ((word, options),) = entry.items()
+        kind = self.kinds(str(word))
+        if kind is None:
+            raise StrataError(f"there is no kind {word!r}", hint=f"Kinds are: {', '.join(self.known)}")
+        if not isinstance(options, Mapping):
+            raise StrataError("the options of an entry are a mapping", entry=str(word), value=options)
+        checked = ArgumentSpecValidator(kind.argument_spec()).validate(dict(options))
+        if checked.error_messages:
+            raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get('name')}")
+        given = checked.validated_parameters
+        # An entry is a whole declaration: what it gave last time and gives no more goes back to its default.
+        applied = self.record.get(f"{word}/{given.get('name')}")
+        return kind(given, owner=self.name, applied=applied)
+
+    # Reading and planning.
+
+    def read(self) -> None:
+        """Open the engines, read each kind in bulk, and plan every resource."""
+        for group in self._groups():
+            try:
+                self._observe(group)
+            except StrataError as error:
+                for item in group:
+                    item.error = error.about(item.resource.entry)
+        if self.prune:
+            self.items += self._orphans()
+
+    def _groups(self) -> list[list[Item]]:
+        """The items that are read together."""
+        groups: dict[Hashable, list[Item]] = defaultdict(list)
+        for item in self.items:
+            if item.error is None:
+                groups[_reach(item.resource)].append(item)
+        return list(groups.values())
+
+    def _engine(self, resource: Resource) -> Any:
+        key = (type(resource).open, resource.connection(resource.spec))
+        if key not in self.engines:
+            self.engines[key] = type(resource).open(resource.spec)
+        return self.engines[key]
+
+    def _observe(self, group: list[Item]) -> None:
+        sample = group[0].resource
+        engine = self._engine(sample)
+        names = None if self.prune else [item.resource.name for item in group]
+        found = self.found[_reach(sample)] = type(sample).read_many(engine, names)
+        for item in group:
+            item.engine = engine
+            try:
+                item.plan = self._plan(item.resource, engine, found.get(item.resource.name, ABSENT))
+            except StrataError as error:
+                item.error = error.at(item.resource.entry)
+
+    def _plan(self, resource: Resource, engine: Any, state: State) -> Plan:
+        if state.owner not in (None, "", self.name):
+            raise StrataError(f"belongs to the stack {state.owner!r}", hint="Remove it there first")
+        return resource.plan(resource.observe(engine, state))
+
+    def _orphans(self) -> list[Item]:
+        """What this stack made and no longer declares."""
+        declared = {item.identity for item in self.items}
+        orphans = []
+        for probe in self._probes():
+            kind, engine = type(probe), self._engine(probe)
+            if _reach(probe) not in self.found:
+                self.found[_reach(probe)] = kind.read_many(engine, None)
+            for name, state in self.found[_reach(probe)].items():
+                gone = kind({**probe.options, "name": name, "state": "absent"}, owner=self.name)
+                item = Item(gone, engine, gone.plan(state), pruned=True)
+                if state.exists and state.owner == self.name and item.identity not in declared:
+                    orphans.append(item)
+        return orphans
+
+    def _probes(self) -> list[Resource]:
+        """One resource for each engine that may hold something of this stack's."""
+        items = [(item.resource.kind, item.resource.options) for item in self.items]
+        items += [(entry.partition("/")[0], options) for entry, options in self.record.items()]
+        if not self.record:  # It was lost, or never was: what the engines themselves have noted still counts.
+            items += [(word, {}) for word in self.known]
+        probes: dict[Hashable, Resource] = {}
+        for word, options in items:
+            kind = self.kinds(word)
+            if kind is None:
+                continue
+            connect = {field.name for field in kind.fields if field.role is Role.CONNECT}
+            probe = kind({"name": "probe", **{name: options[name] for name in connect if name in options}})
+            try:
+                self._engine(probe)
+            except StrataError:
+                continue  # An engine that can't be reached is an error where it is declared, and holds nothing else.
+            probes.setdefault(_reach(probe), probe)
+        return list(probes.values())
+
+    # Applying.
+
+    def apply(self) -> None:
+        """Carry out the plans: what is pruned first, in reverse order, then rank by rank."""
+        self._write_ahead()
+        removals = [item for item in self.items if item.pruned]
+        for rank in sorted({item.resource.rank for item in removals}, reverse=True):
+            self._apply_rank([item for item in removals if item.resource.rank == rank])
+        others = [item for item in self.items if not item.pruned]
+        for rank in sorted({item.resource.rank for item in others}):
+            self._apply_rank([item for item in others if item.resource.rank == rank])
+        self._verify()
+        self._settle()
+
+    def _apply_rank(self, items: list[Item]) -> None:
+        due = [item for item in items if item.plan and item.error is None]
+        if len(due) == 1 or self.parallel == 1:
+            for item in due:
+                self._carry_out(item)
+        elif due:
+            with ThreadPoolExecutor(max_workers=self.parallel) as pool:
+                list(pool.map(self._carry_out, due))
+
+    @staticmethod
+    def _carry_out(item: Item) -> None:
+        try:
+            carry_out(item.resource, item.engine, item.plan)
+        except StrataError as error:
+            item.error = error
+
+    def _verify(self) -> None:
+        """Read again in bulk and plan again: what changed must now be as declared."""
+        for group in self._groups():
+            due = [item for item in group if item.plan]
+            if not due:
+                continue
+            kind = type(due[0].resource)
+            found = kind.read_many(due[0].engine, [item.resource.name for item in due])
+            for item in due:
+                try:
+                    state = found.get(item.resource.name, ABSENT)
+                    verify(item.resource, item.resource.observe(item.engine, state))
+                except StrataError as error:
+                    item.error = error.at(item.resource.entry)
+
+    # The record.
+
+    def _write_ahead(self) -> None:
+        """Note what is about to be given, beside what was: a run that is killed leaves nothing unknown."""
+        ahead = dict(self.record)
+        for item in self.items:
+            if not item.pruned:
+                entry = item.resource.entry
+                ahead[entry] = {**self.record.get(entry, {}), **record.options(item.resource)}
+        record.save(self.name, ahead)
+
+    def _settle(self) -> None:
+        settled = {
+            item.resource.entry: record.options(item.resource)
+            if item.error is None
+            else {**self.record.get(item.resource.entry, {}), **record.options(item.resource)}
+            for item in self.items
+            if not item.pruned or item.error is not None
+        }
+        if not self.prune:
+            # What is no longer declared stays this stack's, until a run prunes it.
+            settled = {**self.record, **settled}
+        record.save(self.name, settled)
+
+    # The result.
+
+    @property
+    def errors(self) -> list[StrataError]:
+        return [item.error for item in self.items if item.error is not None]
+
+    def result(self) -> dict[str, Any]:
+        """One result a resource, and the plan as a diff."""
+        return {
+            "changed": any(bool(item.plan) for item in self.items),
+            "resources": [item.as_result() for item in self.items],
+            "restart_required": sorted(item.resource.entry for item in self.items if item.plan.deferred),
+            "errors": [str(error) for error in self.errors],
+            "diff": [item.plan.diff(item.resource.entry) for item in self.items if item.plan],
+        }

@@ -1,0 +1,60 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of the cgroup tree that is ours.
+
+systemd is the only writer of its tree, except below units with Delegate= (systemd: docs/CGROUP_DELEGATION). Slices
+can't be delegated, so a small service holds the place. Its one process sits in a group of its own, because a group
+that passes controllers on must hold none (cgroup-v2.rst, "No Internal Process Constraint").
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..core import files
+from ..core.waiting import until
+from . import cgroupfs, systemd
+
+UNIT = "strata.service"
+GROUP = f"{cgroupfs.MOUNT}/strata.slice/{UNIT}"
+HOLDER = "holder"
+
+_TEXT = f"""\
+# Written by strata.virt: the delegated cgroup below which its cgroups live.
+[Unit]
+Description=Delegated cgroup of strata.virt
+
+[Service]
+Slice=strata.slice
+ExecStart=/bin/sleep infinity
+Delegate=yes
+DelegateSubgroup={HOLDER}
+KillMode=process
+OOMPolicy=continue
+"""
+
+
+def ready(timeout: float = 30) -> None:
+    """Make the delegated group, or find it made.
+
+    Raises:
+        StrataError: systemd doesn't run this host, or refuses the unit.
+    """
+    systemd.need()
+    path = f"{systemd.UNITS}/{UNIT}"
+    if files.read(path) != _TEXT:
+        files.write(path, _TEXT)
+        systemd.reload()
+    if not os.path.isdir(GROUP):
+        systemd.start(UNIT, timeout)
+        until(lambda: os.path.isdir(GROUP), f"the cgroup of {UNIT}", timeout)
+    _clear()
+
+
+def _clear() -> None:
+    """Move the holder out of the way; systemd before 254 doesn't know DelegateSubgroup=."""
+    pids = (cgroupfs.read(GROUP, "cgroup.procs") or "").split()
+    if pids:
+        cgroupfs.make(f"{GROUP}/{HOLDER}")
+    for pid in pids:
+        cgroupfs.write(f"{GROUP}/{HOLDER}", "cgroup.procs", pid)

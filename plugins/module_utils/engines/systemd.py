@@ -1,0 +1,66 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""systemd's manager, through systemctl: many units a call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from ..core import command
+from ..core.errors import StrataError
+
+UNITS = "/etc/systemd/system"
+
+INFINITY = "infinity"
+
+
+def need() -> None:
+    """Make sure that systemd runs this host.
+
+    Raises:
+        StrataError: It doesn't.
+    """
+    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
+        raise StrataError(
+            "this host was not booted with systemd", hint="Run it on a host whose init is systemd, not in a plain chroot"
+        )
+
+
+def show(units: Sequence[str], properties: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Properties of many units, in one call; units that don't exist have LoadState=not-found."""
+    if not units:
+        return {}
+    wanted = ",".join(("Id", *properties))
+    done = command.run(["systemctl", "show", "--no-pager", f"--property={wanted}", "--", *units])
+    blocks = [block for block in done.stdout.split("\n\n") if block.strip()]
+    found: dict[str, dict[str, str]] = {}
+    # One block a unit, in the order they were asked for; Id would name the unit behind an alias.
+    for unit, block in zip(units, blocks):
+        found[unit] = dict(line.split("=", 1) for line in block.strip().splitlines() if "=" in line)
+    return found
+
+
+def reload() -> None:
+    command.run(["systemctl", "daemon-reload"])
+
+
+def start(unit: str, timeout: float) -> None:
+    command.run(["systemctl", "start", "--", unit], timeout=timeout)
+
+
+def stop(unit: str, timeout: float) -> None:
+    command.run(["systemctl", "stop", "--", unit], timeout=timeout)
+
+
+def enable(unit: str) -> None:
+    command.run(["systemctl", "enable", "--quiet", "--", unit])
+
+
+def disable(unit: str) -> None:
+    command.run(["systemctl", "disable", "--quiet", "--", unit])
+
+
+def set_runtime(unit: str, settings: Iterable[str]) -> None:
+    """Change resource limits of a running unit, until it stops. ``settings`` are ``Name=value``."""
+    command.run(["systemctl", "set-property", "--runtime", "--", unit, *settings])

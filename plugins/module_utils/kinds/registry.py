@@ -1,0 +1,29 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which kinds there are: one line a kind, imported when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..core.resource import Resource
+
+if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees imported
+    from . import cgroup, docker_container, libvirt_domain, lxc_container, nspawn_container  # noqa: F401
+
+KINDS = {
+    "cgroup": "Cgroup",
+    "docker_container": "DockerContainer",
+    "libvirt_domain": "LibvirtDomain",
+    "lxc_container": "LxcContainer",
+    "nspawn_container": "NspawnContainer",
+}
+
+
+def find(kind: str) -> type[Resource] | None:
+    """The class of a kind, None where there is no such kind."""
+    if kind not in KINDS:
+        return None
+    found: type[Resource] = getattr(import_module(f"{__package__}.{kind}"), KINDS[kind])
+    return found

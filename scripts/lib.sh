@@ -1,0 +1,64 @@
+# shellcheck shell=bash disable=SC2034
+# Sourced by every script: where things are, and the few steps that they share.
+set -euo pipefail
+
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+checkout=$(dirname "$scripts")
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/strata
+state=${XDG_STATE_HOME:-$HOME/.local/state}/strata
+controller_pythons=(3.14 3.13 3.12 3.11) # newest first
+PATH=$PATH:/usr/sbin:/sbin                # mke2fs and others; not on every user's PATH
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+short_hash() { sha256sum | cut -c1-12; }
+
+# find_python VERSION…: the path of the first that is there.
+find_python() {
+    local version python
+    for version in "$@"; do
+        # pyenv puts a shim on the PATH for versions that then don't answer: take the real ones.
+        for python in "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3 $(type -ap "python$version"); do
+            if [[ -x $python && $python != */shims/* ]]; then
+                echo "$python"
+                return
+            fi
+        done
+    done
+    return 1
+}
+
+# venv NAME PYTHON REQUIREMENTS…: the folder of a virtual environment. A hash of what is in it is part of its
+# name, so that clones share it and a changed pin makes a new one.
+venv() {
+    local name=$1 python=$2 files=("${@:3}") folder
+    files=("${files[@]/#/$scripts/requirements-}")
+    files=("${files[@]/%/.txt}")
+    folder=$cache/venvs/$name-$({ "$python" -V && echo "$python" && cat "${files[@]}"; } | short_hash)
+    mkdir -p "$cache/venvs"
+    (
+        flock 9 # another script may be making the same one
+        # The mark comes last: without it, somebody interrupted the making.
+        if [[ ! -e $folder/complete || ! -x $folder/bin/python ]]; then
+            echo "Making a virtual environment ($name, $("$python" -V)) in $folder" >&2
+            rm -rf "$folder"
+            "$python" -m venv "$folder"
+            "$folder/bin/pip" install --quiet --quiet --disable-pip-version-check "${files[@]/#/-r}" >&2
+            touch "$folder/complete"
+        fi
+    ) 9>"$folder.lock"
+    echo "$folder"
+}
+
+# Puts the development tools on the PATH, and strata.virt where Ansible looks for collections.
+use_dev() {
+    "$scripts/bootstrap" base
+    dev=$(venv dev "$(find_python "${controller_pythons[@]}")" unit dev)
+    tree=$("$scripts/stage" --link)
+    export PATH=$dev/bin:$PATH
+    export ANSIBLE_COLLECTIONS_PATH=$tree ANSIBLE_HOME=$cache/ansible
+    unset PYTHONHOME PYTHONPATH
+}

@@ -1,0 +1,130 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls real modules on a real host, many times faster than a play does.
+
+It runs inside the lab host. The libraries that cost seconds to import under emulation are imported once; each call
+forks, and the child is the module: the same door, the same arguments, the same JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+
+from ansible.module_utils import basic
+
+MODULES = "ansible_collections.strata.virt.plugins.modules"
+UTILS = "ansible_collections.strata.virt.plugins.module_utils"
+KILLED = -signal.SIGKILL
+
+for heavy in ("docker", "libvirt", "lxc", "pyroute2"):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(heavy)
+
+
+class Failed(AssertionError):
+    """A module failed; ``result`` is what it said."""
+
+    def __init__(self, result: dict) -> None:
+        super().__init__(result.get("msg"))
+        self.result = result
+
+
+class Killed(Exception):
+    """The module was killed half-way, as it was asked to be."""
+
+
+def call(module: str, options: dict, *, check: bool = False, touches: tuple[str, ...] = (), die_at: int = 0) -> dict:
+    """Run a module and return its result.
+
+    Args:
+        module: The module's short name.
+        options: Its options.
+        check: Whether in check mode.
+        touches: Functions, as ``core.files.write``, that change the host; with ``die_at`` they are counted.
+        die_at: The module is killed (SIGKILL) right after that touch; 0: never.
+
+    Raises:
+        Failed: The module said so.
+        Killed: ``die_at`` was reached.
+    """
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+    with tempfile.TemporaryFile() as out:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            _be_module(module, arguments, out.fileno(), touches, die_at)
+        _pid, status = os.waitpid(child, 0)
+        out.seek(0)
+        text = out.read().decode()
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        raise Killed
+    try:
+        result = json.loads(text)
+    except ValueError:
+        raise AssertionError(f"{module} said no JSON: {text}") from None
+    if result.get("failed"):
+        raise Failed(result)
+    return result
+
+
+def _be_module(module: str, arguments: dict, out: int, touches: tuple[str, ...], die_at: int) -> None:
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.stdout = os.fdopen(1, "w")
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+    basic._ANSIBLE_PROFILE = "legacy"
+    status = 0
+    try:
+        if die_at:
+            _arm(touches, die_at)
+        importlib.import_module(f"{MODULES}.{module}").main()
+    except SystemExit as leaving:
+        status = int(leaving.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def _arm(touches: tuple[str, ...], die_at: int) -> None:
+    """Have the process killed right after its ``die_at``-th touch of the host."""
+    left = [die_at]
+
+    def counted(function):
+        def touch(*args, **kwargs):
+            result = function(*args, **kwargs)
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return touch
+
+    for dotted in touches:
+        path, name = dotted.rsplit(".", 1)
+        try:
+            holder = importlib.import_module(f"{UTILS}.{path}")
+        except ImportError:  # a method of a class, or a function of a library
+            path, cls = path.rsplit(".", 1)
+            try:
+                holder = getattr(importlib.import_module(f"{UTILS}.{path}"), cls)
+            except ImportError:
+                holder = getattr(importlib.import_module(path), cls)
+        setattr(holder, name, counted(getattr(holder, name)))
+
+
+def run(*argv: str, check: bool = True, stdin: str | None = None) -> str:
+    """What a program of the host prints: the tests look with the engine's own tools."""
+    done = subprocess.run(argv, capture_output=True, text=True, input=stdin, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(argv)}: {done.stderr or done.stdout}")
+    return done.stdout.strip()
