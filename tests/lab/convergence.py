@@ -52,6 +52,10 @@ class Convergence:
 
     case: Case
 
+    @property
+    def owner(self) -> str:
+        return f"test-{self.case.kind}"
+
     @pytest.fixture(autouse=True)
     def _clean(self):
         self._absent()
@@ -59,7 +63,7 @@ class Convergence:
         self._absent()
 
     def _absent(self) -> None:
-        call("stack", {"name": "strata-test", "resources": [], "prune": True})
+        call("stack", {"name": self.owner, "resources": [], "prune": True})
         for name in (self.case.name, f"{self.case.name}2"):
             call(self.case.kind, {"name": name, "state": "absent", **self.case.connect})
 
@@ -69,7 +73,7 @@ class Convergence:
     def stack(self, spec: dict | None, name: str | None = None, **more) -> dict:
         entry = {"name": name or self.case.name, **self.case.connect, **(spec or {})}
         entries = [] if spec is None else [{self.case.kind: entry}]
-        return call("stack", {"name": "strata-test", "prune": True, "resources": entries}, **more)
+        return call("stack", {"name": self.owner, "prune": True, "resources": entries}, **more)
 
     def sees(self, expected: dict, name: str | None = None) -> None:
         seen = self.case.look(name or self.case.name)

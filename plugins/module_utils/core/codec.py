@@ -39,7 +39,8 @@ class Codec:
         show: The canonical value, printable.
         elements: The Ansible type of a list's elements.
         partial: A mapping of which only the given keys are managed; a key's value None takes it away.
-        row: For tables, the Fields of a row.
+        row: For tables and structures, the Fields of a row.
+        single: A structure: one row, not a list of them.
         key: For tables, the natural key of a canonical row; None: its place in the list.
     """
 
@@ -49,6 +50,7 @@ class Codec:
     elements: str | None = None
     partial: bool = False
     row: tuple[Any, ...] = ()
+    single: bool = False
     key: Callable[[Mapping[str, Any]], str] | None = None
 
 

@@ -15,7 +15,7 @@ _ERROR_LINES = 12
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     # Messages in English, so that the few that are read can be read; sbin is missing from many users' PATH.
     path = os.environ.get("PATH", "/usr/bin:/bin")
     return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{path}:{_SBIN}", **(extra or {})}
@@ -23,7 +23,7 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
 
 def find(program: str) -> str | None:
     """The path of a program, None where it isn't installed."""
-    return shutil.which(program, path=_environment(None)["PATH"])
+    return shutil.which(program, path=environment()["PATH"])
 
 
 def need(program: str, package: str) -> str:
@@ -62,7 +62,7 @@ def run(
     given = {"input": data} if data is not None else {"stdin": subprocess.DEVNULL}
     try:
         done = subprocess.run(  # type: ignore[call-overload]
-            list(argv), capture_output=True, timeout=timeout, env=_environment(env), check=False, **given
+            list(argv), capture_output=True, timeout=timeout, env=environment(env), check=False, **given
         )
     except FileNotFoundError:
         raise StrataError(f"the program {argv[0]} is not installed on this host") from None

@@ -24,6 +24,7 @@ class Role(Enum):
     SETTING = "setting"  # compared, changed, exported
     POLICY = "policy"  # how to converge: state, restart, timeouts
     CONNECT = "connect"  # which engine to speak to
+    DERIVED = "derived"  # compared, but no option: the kind works it out
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class Field:
         """The printable form of a canonical value."""
         if value is None:
             return None
+        if self.codec.single:
+            return encode(self.codec.row, value)
         if self.codec.row:
             return [encode(self.codec.row, row) for row in value]
         return self.codec.show(value)
@@ -113,7 +116,9 @@ class Field:
     def changes(self, before: Any, after: Any, effect: Effect, layer: Layer) -> Iterator[Change]:
         """What tells ``before`` from ``after``, entry by entry where the field has entries."""
         before = self.stands(before)
-        if self.codec.row:
+        if self.codec.single:
+            yield from self._leaf_changes(before or {}, after, effect, layer)
+        elif self.codec.row:
             yield from self._row_changes(before or (), after or (), effect, layer)
         elif self.codec.partial:
             for key in sorted(after or {}):
@@ -122,6 +127,14 @@ class Field:
                     yield Change(self.name, old, new, effect, layer, key, self.secret)
         elif before != after:
             yield Change(self.name, self.show(before), self.show(after), effect, layer, None, self.secret)
+
+    def _leaf_changes(self, before: Any, after: Any, effect: Effect, layer: Layer) -> Iterator[Change]:
+        for leaf in self.codec.row:
+            wanted = leaf.default if after is None else after.get(leaf.name)
+            had = leaf.stands(before.get(leaf.name))
+            if (after is None or leaf.name in after) and had != wanted:
+                shown = (leaf.show(had), leaf.show(wanted))
+                yield Change(self.name, *shown, effect, layer, leaf.name, self.secret or leaf.secret)
 
     def _row_changes(self, before: Iterable[Any], after: Iterable[Any], effect: Effect, layer: Layer) -> Iterator[Change]:
         old, new = self.keyed(before), self.keyed(after)
@@ -160,9 +173,14 @@ def table(*row: Field, key: Callable[[Mapping[str, Any]], str] | None = None) ->
     return Codec(parse, "list", list, "dict", row=row, key=key)
 
 
+def structure(*row: Field) -> Codec:
+    """A codec for one mapping with Fields of its own; leaves that aren't given aren't managed."""
+    return Codec(lambda entry: decode(row, entry), "dict", dict, row=row, single=True)
+
+
 def arguments(fields: Iterable[Field]) -> dict[str, Any]:
     """The argument_spec of a table of Fields."""
-    return {field.name: field.argument() for field in fields}
+    return {field.name: field.argument() for field in fields if field.role is not Role.DERIVED}
 
 
 def decode(fields: Iterable[Field], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Resource:
     Class attributes:
         kind: The kind's name, as in ``strata.virt.<kind>``.
         fields: The options.
+        identity: The option that tells a resource from its siblings.
+        sample: A valid identity of nothing in particular, for asking an engine what it has.
         rank: Where it stands in a stack; lower ranks are applied first and removed last.
         states: The values of the option ``state``, each with the status that it leads to; None: whichever it has.
         moves: The verbs that lead from one status to another.
@@ -33,6 +35,8 @@ class Resource:
 
     kind: ClassVar[str]
     fields: ClassVar[tuple[Field, ...]]
+    identity: ClassVar[str] = "name"
+    sample: ClassVar[str] = "probe"
     rank: ClassVar[int] = 50
     states: ClassVar[Mapping[str, str | None]] = {"present": None, "absent": "absent"}
     moves: ClassVar[Mapping[tuple[str, str], tuple[str, ...]]] = {
@@ -60,7 +64,7 @@ class Resource:
             self.spec = decode(self.fields, self.options)
             self.check()
         except StrataError as error:
-            raise error.at(f"{self.kind}/{self.options.get('name')}") from None
+            raise error.at(f"{self.kind}/{self.options.get(self.identity)}") from None
 
     # What a kind fills in.
 
@@ -105,7 +109,7 @@ class Resource:
 
     @property
     def name(self) -> str:
-        return str(self.spec["name"])
+        return str(self.spec[self.identity])
 
     @property
     def entry(self) -> str:
@@ -150,7 +154,7 @@ class Resource:
             and field.export
             and state.config.get(field.name) not in (None, field.default, {}, ())
         }
-        options = {"name": name, **encode(cls.fields, values)}
+        options = {cls.identity: name, **encode(cls.fields, values)}
         for word, status in cls.states.items():
             if status == state.status:
                 options["state"] = word

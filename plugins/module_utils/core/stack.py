@@ -117,10 +117,10 @@ class Stack:
             raise StrataError("the options of an entry are a mapping", entry=str(word), value=options)
         checked = ArgumentSpecValidator(kind.argument_spec()).validate(dict(options))
         if checked.error_messages:
-            raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get('name')}")
+            raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get(kind.identity)}")
         given = checked.validated_parameters
         # An entry is a whole declaration: what it gave last time and gives no more goes back to its default.
-        applied = self.record.get(f"{word}/{given.get('name')}")
+        applied = self.record.get(f"{word}/{given.get(kind.identity)}")
         return kind(given, owner=self.name, applied=applied)
 
     # Reading and planning.
@@ -176,7 +176,7 @@ class Stack:
             if _reach(probe) not in self.found:
                 self.found[_reach(probe)] = kind.read_many(engine, None)
             for name, state in self.found[_reach(probe)].items():
-                gone = kind({**probe.options, "name": name, "state": "absent"}, owner=self.name)
+                gone = kind({**probe.options, kind.identity: name, "state": "absent"}, owner=self.name)
                 item = Item(gone, engine, gone.plan(state), pruned=True)
                 if state.exists and state.owner == self.name and item.identity not in declared:
                     orphans.append(item)
@@ -194,7 +194,7 @@ class Stack:
             if kind is None:
                 continue
             connect = {field.name for field in kind.fields if field.role is Role.CONNECT}
-            probe = kind({"name": "probe", **{name: options[name] for name in connect if name in options}})
+            probe = kind({kind.identity: kind.sample, **{name: options[name] for name in connect if name in options}})
             try:
                 self._engine(probe)
             except StrataError:

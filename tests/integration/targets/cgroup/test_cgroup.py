@@ -74,6 +74,6 @@ class TestCgroup(Convergence):
 
     def test_a_hundred_in_one_stack(self):
         entries = [{"cgroup": {"name": f"{self.case.name}{place}", "pids_limit": 100 + place}} for place in range(100)]
-        call("stack", {"name": "strata-test", "resources": entries, "prune": True})
-        assert call("stack", {"name": "strata-test", "resources": entries[::-1], "prune": True})["changed"] is False
+        call("stack", {"name": self.owner, "resources": entries, "prune": True})
+        assert call("stack", {"name": self.owner, "resources": entries[::-1], "prune": True})["changed"] is False
         assert (TOP / f"{self.case.name}99" / "pids.max").read_text().strip() == "199"

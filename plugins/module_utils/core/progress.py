@@ -1,0 +1,57 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Long work says where it is: one line in a file on the host, which the action plugin ``progress`` reads meanwhile."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+
+from . import command
+from .errors import StrataError
+
+VARIABLE = "STRATA_PROGRESS"
+"""The environment variable that names the file; without it, nobody is listening."""
+
+_LAST_LINES = 15
+
+
+def say(text: str) -> None:
+    """Replace the line. Nothing depends on it: a file that can't be written is not an error."""
+    path = os.environ.get(VARIABLE)
+    if path:
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+        except OSError:
+            pass
+
+
+def run(argv: Sequence[str], tell: Callable[[str], str | None]) -> None:
+    """Run a program that takes long, and say where it is by what it prints.
+
+    Args:
+        argv: The program and its arguments.
+        tell: Makes a line for the user from a line of the program's; None: nothing worth saying.
+
+    Raises:
+        StrataError: The program failed; the message ends with its last lines.
+    """
+    said: list[str] = []
+    with subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=command.environment(),
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            said = [*said, line.strip()][-_LAST_LINES:]
+            text = tell(line.strip())
+            if text:
+                say(text)
+    if process.returncode != 0:
+        raise StrataError(f"{os.path.basename(argv[0])} failed with status {process.returncode}: {'; '.join(said)}")

@@ -1,0 +1,128 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A QEMU process of our own: its command line, its files, its monitor."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import command, files
+from ..core.errors import StrataError
+from ..core.waiting import until
+from .qmp import Monitor
+
+PROGRAM = "qemu-system-x86_64"
+_PACKAGE = "qemu-system-x86"
+
+
+def accelerator() -> str:
+    """``kvm`` where the processor has it and the device opens, else ``tcg``.
+
+    A /dev/kvm alone says nothing: some clouds show one that runs no ordinary kernel.
+    """
+    flags = files.read("/proc/cpuinfo") or ""
+    if " vmx" not in flags and " svm" not in flags:
+        return "tcg"
+    return "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg"
+
+
+def default_folder() -> str:
+    """Where VMs are kept: for root under /var/lib, for others in the state folder of the XDG base directories."""
+    if os.geteuid() == 0:
+        return "/var/lib/strata/qemu"
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return f"{home}/strata/qemu"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The files of one VM, in a folder of its own."""
+
+    folder: str
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.folder)
+
+    @property
+    def declared(self) -> str:
+        """What it is to be at its next start."""
+        return f"{self.folder}/vm.json"
+
+    @property
+    def started(self) -> str:
+        """What it was at its last start."""
+        return f"{self.folder}/started.json"
+
+    @property
+    def socket(self) -> str:
+        return f"{self.folder}/qmp.sock"
+
+    @property
+    def log(self) -> str:
+        return f"{self.folder}/qemu.log"
+
+    def load(self, path: str) -> dict[str, Any] | None:
+        """A description as it was kept, None where there is none.
+
+        Raises:
+            StrataError: Somebody broke the file.
+        """
+        text = files.read(path)
+        try:
+            return None if text is None else dict(json.loads(text))
+        except ValueError:
+            raise StrataError(f"{path} is no JSON", hint="Repair or remove it") from None
+
+    def save(self, path: str, values: Mapping[str, Any]) -> None:
+        files.write(path, json.dumps(values, indent=1, sort_keys=True) + "\n", 0o600)
+
+    def monitor(self) -> Monitor | None:
+        """A conversation with the running VM, None where it doesn't run."""
+        try:
+            return Monitor(self.socket)
+        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
+            return None
+
+    def start(self, argv: list[str], timeout: float) -> None:
+        """Start QEMU in the background and wait until it answers.
+
+        Raises:
+            StrataError: It refused its command line or didn't come up; the message has its own words.
+        """
+        files.remove(self.socket)
+        control = ["-name", self.name, "-daemonize", "-D", self.log, "-qmp", f"unix:{self.socket},server=on,wait=off"]
+        files.remove(self.log)
+        try:
+            command.run([command.need(PROGRAM, _PACKAGE), *control, *argv], timeout=timeout)
+        except StrataError as error:
+            raise StrataError(f"{error.message}: {(files.read(self.log) or '').strip()}") from None
+        with until(self.monitor, f"QEMU to answer at {self.socket}", timeout) as monitor:
+            monitor.execute("query-status")
+
+    def gone(self) -> bool:
+        monitor = self.monitor()
+        if monitor is None:
+            return True
+        with monitor:
+            return False
+
+    def power_down(self, force: bool, timeout: float) -> None:
+        """Ask the guest to power off, or end QEMU at once.
+
+        Raises:
+            StrataError: The guest didn't power off in time.
+        """
+        monitor = self.monitor()
+        if monitor is None:
+            return
+        with monitor:
+            try:
+                monitor.execute("quit" if force else "system_powerdown")
+            except (ConnectionResetError, BrokenPipeError):
+                pass  # it may be gone before it has answered
+        until(self.gone, "the guest to power off (force: true ends it at once)", timeout)
