@@ -70,7 +70,7 @@ resource:
     owner: ""
     options: {name: batch, cpus: 2.0, memory: 1G, pids_limit: 512, state: present}
     running: null
-    facts: {path: /sys/fs/cgroup/strata.slice/strata.service/batch, populated: false, controllers: [cpu, memory, pids]}
+    facts: {path: /sys/fs/cgroup/strata.slice/strata.service/batch, populated: false}
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

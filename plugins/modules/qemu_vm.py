@@ -117,7 +117,8 @@ options:
         default: user
       forwards:
         description:
-          - Ports of the host that lead into the guest, as V(tcp:127.0.0.1:2222:22).
+          - Ports of the host that lead into the guest, as V(tcp:127.0.0.1:2222:22). The port 0 is any that is free; RV(resource)
+            tells which it is, under C(facts.ports).
         type: list
         elements: str
       device:
@@ -147,12 +148,12 @@ options:
     elements: str
   snapshots:
     description:
-      - The snapshots of the running VM, memory included. Missing ones are taken now, others are removed.
+      - The VM's snapshots, memory included. Missing ones are taken now, if it runs; others are removed.
     type: list
     elements: str
   start_from:
     description:
-      - A snapshot to start from, where the VM is started.
+      - A snapshot to start from, where the VM is started. Not looked at where it runs.
     type: str
 """
 
@@ -194,7 +195,10 @@ resource:
     owner: ""
     options: {name: tiny, memory: 512M, smp: 2, state: running}
     running: {memory: 512M, smp: 2}
-    facts: {folder: /var/lib/strata/qemu/tiny, accelerator: tcg}
+    facts:
+      folder: /var/lib/strata/qemu/tiny
+      accelerator: tcg
+      ports: [{protocol: tcp, address: 127.0.0.1, port: 2222, guest_port: 22}]
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

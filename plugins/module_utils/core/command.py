@@ -58,11 +58,10 @@ def run(
     Raises:
         StrataError: It isn't installed, took too long, or failed; the message ends with the last lines it wrote.
     """
-    data = stdin.encode() if isinstance(stdin, str) else stdin
-    given = {"input": data} if data is not None else {"stdin": subprocess.DEVNULL}
+    data = stdin.encode() if isinstance(stdin, str) else stdin or b""
     try:
-        done = subprocess.run(  # type: ignore[call-overload]
-            list(argv), capture_output=True, timeout=timeout, env=environment(env), check=False, **given
+        done = subprocess.run(
+            list(argv), input=data, capture_output=True, timeout=timeout, env=environment(env), check=False
         )
     except FileNotFoundError:
         raise StrataError(f"the program {argv[0]} is not installed on this host") from None

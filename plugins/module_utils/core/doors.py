@@ -40,9 +40,7 @@ def converge_stack(kinds: Callable[[str], type[Resource] | None], known: Iterabl
             name = parse_name(params["name"])
         except ValueError as error:
             raise StrataError(str(error), option="name", value=params["name"]) from None
-        stack = Stack(
-            name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"]
-        )
+        stack = Stack(name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"])
         stack.read()
         if stack.errors:  # Nothing was touched yet, and nothing is.
             raise Errors(stack.errors)

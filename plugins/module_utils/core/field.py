@@ -136,7 +136,9 @@ class Field:
                 shown = (leaf.show(had), leaf.show(wanted))
                 yield Change(self.name, *shown, effect, layer, leaf.name, self.secret or leaf.secret)
 
-    def _row_changes(self, before: Iterable[Any], after: Iterable[Any], effect: Effect, layer: Layer) -> Iterator[Change]:
+    def _row_changes(
+        self, before: Iterable[Any], after: Iterable[Any], effect: Effect, layer: Layer
+    ) -> Iterator[Change]:
         old, new = self.keyed(before), self.keyed(after)
         for key in sorted(old.keys() | new.keys()):
             had, has = old.get(key), new.get(key)
@@ -150,6 +152,18 @@ class Field:
             if seen != wanted:
                 shown = [None if row is None else encode(self.codec.row, row) for row in (seen, wanted)]
                 yield Change(self.name, shown[0], shown[1], effect, layer, key, self.secret)
+
+    def renewed(self, now: Any, last: Any) -> Any:
+        """What is given now, and in a table's entries the defaults of what they gave last time and give no more."""
+        if not self.codec.row or self.codec.key is None or self.secret or not last:
+            return now
+        before = self.keyed(decode(self.codec.row, entry) for entry in last)
+        defaults = {leaf.name: leaf.default for leaf in self.codec.row if leaf.default is not None}
+        renewed = []
+        for row in now:
+            dropped = before.get(self.codec.key(row), {}).keys() - row.keys()
+            renewed.append({**{name: defaults[name] for name in dropped if name in defaults}, **row})
+        return tuple(renewed)
 
     def keyed(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """The rows of a table by their natural key."""
@@ -185,11 +199,7 @@ def arguments(fields: Iterable[Field]) -> dict[str, Any]:
 
 def decode(fields: Iterable[Field], options: Mapping[str, Any]) -> dict[str, Any]:
     """Canonical values of the options that were given; None and missing mean unmanaged."""
-    return {
-        field.name: field.decode(options[field.name])
-        for field in fields
-        if options.get(field.name) is not None
-    }
+    return {field.name: field.decode(options[field.name]) for field in fields if options.get(field.name) is not None}
 
 
 def encode(fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, Any]:

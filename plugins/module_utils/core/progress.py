@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from . import command
 from .errors import StrataError
@@ -28,12 +28,20 @@ def say(text: str) -> None:
             pass
 
 
-def run(argv: Sequence[str], tell: Callable[[str], str | None]) -> None:
+def run(
+    argv: Sequence[str],
+    tell: Callable[[str], str | None],
+    *,
+    env: Mapping[str, str] | None = None,
+    handles: Sequence[int] = (),
+) -> None:
     """Run a program that takes long, and say where it is by what it prints.
 
     Args:
         argv: The program and its arguments.
         tell: Makes a line for the user from a line of the program's; None: nothing worth saying.
+        env: Variables on top of the environment.
+        handles: Open files that it inherits.
 
     Raises:
         StrataError: The program failed; the message ends with its last lines.
@@ -44,7 +52,8 @@ def run(argv: Sequence[str], tell: Callable[[str], str | None]) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=command.environment(),
+        env=command.environment(env),
+        pass_fds=tuple(handles),
         text=True,
         errors="replace",
     ) as process:

@@ -9,6 +9,7 @@ the tables: no kind decides for itself whether something is to be done.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from .errors import StrataError
@@ -46,7 +47,9 @@ class Resource:
     busy: ClassVar[frozenset[str]] = frozenset({"running"})
     layered: ClassVar[bool] = False
 
-    def __init__(self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
+    ) -> None:
         """Validate what was given.
 
         Args:
@@ -57,7 +60,8 @@ class Resource:
         Raises:
             StrataError: An option is wrong; nothing was read or touched.
         """
-        self.options = {name: value for name, value in options.items() if value is not None}
+        given = {field.name: field.given for field in self.fields if field.given is not None}
+        self.options = {**given, **{name: value for name, value in options.items() if value is not None}}
         self.owner = owner
         self.applied = dict(applied or {})
         try:
@@ -101,6 +105,10 @@ class Resource:
         """The canonical values that the declaration leads to, by field name."""
         return dict(self.declared)
 
+    def cost(self, change: Change, state: State) -> Effect:
+        """What a change costs what runs, where that depends on the values (up to a maximum live, say). No I/O."""
+        return change.effect
+
     def perform(self, engine: Any, step: str, plan: Plan) -> None:
         """Carry out one step of a plan: the method of that name."""
         getattr(self, step)(engine, plan)
@@ -122,16 +130,18 @@ class Resource:
 
     @property
     def declared(self) -> dict[str, Any]:
-        """The settings that were given, and the defaults of those that the owner's last run gave and this one doesn't."""
+        """The settings that were given, and the defaults of those that only the owner's last run gave."""
         values: dict[str, Any] = {}
         for field in self.fields:
             if field.role is not Role.SETTING:
                 continue
             now, last = self.spec.get(field.name), self.applied.get(field.name)
             if field.codec.partial and (now is not None or last is not None):
-                values[field.name] = {**dict.fromkeys(last or {}), **(now or {})}
+                # The record has options as they were given: nested, maybe, where the canonical keys are flat.
+                dropped = {} if last is None else dict.fromkeys(field.codec.parse(last))
+                values[field.name] = {**dropped, **(now or {})}
             elif now is not None:
-                values[field.name] = now
+                values[field.name] = field.renewed(now, last)
             elif last is not None:
                 values[field.name] = field.default
         return values
@@ -198,8 +208,8 @@ class Resource:
     @property
     def fresh_status(self) -> str:
         """The status right after ``create``: stopped where the kind can be, else the only one that it has."""
-        statuses = [status for status in self.states.values() if status not in (None, "absent")]
-        return "stopped" if "stopped" in statuses else (statuses[0] if statuses else "present")  # type: ignore[return-value]
+        statuses = [status for status in self.states.values() if status is not None and status != "absent"]
+        return "stopped" if "stopped" in statuses else statuses[0]
 
     def _update(self, state: State, want: Mapping[str, Any]) -> Plan:
         stored: list[Change] = []
@@ -212,22 +222,24 @@ class Resource:
                 continue
             value, effect = want[field.name], field.effect
             cost = self._stored_cost(effect, busy)
-            differs = list(field.changes(state.config.get(field.name), value, cost, Layer.CONFIG))
-            if cost is Effect.RECREATE and self.spec.get("recreate") == "never":
-                deferred += differs
-                continue
-            stored += differs
+            for change in field.changes(state.config.get(field.name), value, cost, Layer.CONFIG):
+                differs = change if self.layered else replace(change, effect=self.cost(change, state))
+                forbidden = differs.effect is Effect.RECREATE and self.spec.get("recreate") == "never"
+                (deferred if forbidden else stored).append(differs)
             if state.live is None or effect in (Effect.NEXT_BOOT, Effect.RECREATE) or target not in self.busy:
                 continue
             # What can't be read back from the running workload runs as it was stored.
             now = state.live[field.name] if field.name in state.live else state.config.get(field.name)
-            behind = list(field.changes(now, value, effect, Layer.LIVE))
-            forbidden = effect is Effect.RESTART and self.spec.get("restart", "never") == "never"
-            (deferred if forbidden else running).extend(behind)
+            for change in field.changes(now, value, effect, Layer.LIVE):
+                behind = replace(change, effect=self.cost(change, state))
+                forbidden = behind.effect is Effect.RESTART and self.spec.get("restart", "never") == "never"
+                (deferred if forbidden else running).append(behind)
         steps = self._steps(stored, running)
         if "recreate" not in steps:
             steps += self._route(state.status, target)
         forced = self._forced(steps, target)
+        if self.layered and forced:
+            steps = tuple(step for step in steps if step != "update")  # as in _steps
         steps += tuple(change.field for change in forced)
         moved = [] if target == state.status else [Change("state", state.status, target, Effect.LIVE)]
         return Plan((*stored, *running, *moved, *forced), tuple(deferred), steps, state, want, target)
@@ -244,10 +256,10 @@ class Resource:
         steps = []
         if stored:
             steps.append("configure" if self.layered else "update")
-        if any(change.effect is Effect.LIVE for change in running):
+        if self.layered and any(change.effect is Effect.RESTART for change in running):
+            steps.append("restart")  # what is stored is what comes up: nothing is left to bring in live
+        elif any(change.effect is Effect.LIVE for change in running):
             steps.append("update")
-        if any(change.effect is Effect.RESTART for change in running):
-            steps.append("restart")
         return tuple(steps)
 
     def _forced(self, steps: tuple[str, ...], target: str) -> list[Change]:

@@ -84,6 +84,7 @@ class Stack:
         self.record = record.load(name)
         self.engines: dict[Hashable, Any] = {}
         self.found: dict[Hashable, dict[str, State]] = {}
+        self.validators: dict[type[Resource], ArgumentSpecValidator] = {}
         self.items = self._validated(entries)
 
     # Validation.
@@ -115,7 +116,9 @@ class Stack:
             raise StrataError(f"there is no kind {word!r}", hint=f"Kinds are: {', '.join(self.known)}")
         if not isinstance(options, Mapping):
             raise StrataError("the options of an entry are a mapping", entry=str(word), value=options)
-        checked = ArgumentSpecValidator(kind.argument_spec()).validate(dict(options))
+        if kind not in self.validators:
+            self.validators[kind] = ArgumentSpecValidator(kind.argument_spec())
+        checked = self.validators[kind].validate(dict(options))
         if checked.error_messages:
             raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get(kind.identity)}")
         given = checked.validated_parameters
@@ -194,7 +197,8 @@ class Stack:
             if kind is None:
                 continue
             connect = {field.name for field in kind.fields if field.role is Role.CONNECT}
-            probe = kind({kind.identity: kind.sample, **{name: options[name] for name in connect if name in options}})
+            reach = {name: options[name] for name in connect if name in options}
+            probe = kind({kind.identity: kind.sample, "state": "absent", **reach})
             try:
                 self._engine(probe)
             except StrataError:

@@ -13,7 +13,7 @@ from typing import Any
 from ..core import command, files
 from ..core.errors import StrataError
 from ..core.waiting import until
-from .qmp import Monitor
+from .qmp import LONGEST_PATH, Monitor
 
 PROGRAM = "qemu-system-x86_64"
 _PACKAGE = "qemu-system-x86"
@@ -82,11 +82,19 @@ class Machine:
         files.write(path, json.dumps(values, indent=1, sort_keys=True) + "\n", 0o600)
 
     def monitor(self) -> Monitor | None:
-        """A conversation with the running VM, None where it doesn't run."""
+        """A conversation with the running VM, None where it doesn't run.
+
+        Raises:
+            StrataError: It runs and doesn't answer, or belongs to somebody else.
+        """
         try:
             return Monitor(self.socket)
         except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
             return None
+        except TimeoutError:
+            raise StrataError(f"QEMU doesn't answer at {self.socket}; somebody else may be speaking to it") from None
+        except OSError as error:
+            raise StrataError(f"could not speak to QEMU at {self.socket}: {error.strerror}") from None
 
     def start(self, argv: list[str], timeout: float) -> None:
         """Start QEMU in the background and wait until it answers.
@@ -94,6 +102,10 @@ class Machine:
         Raises:
             StrataError: It refused its command line or didn't come up; the message has its own words.
         """
+        if len(os.fsencode(self.socket)) > LONGEST_PATH:
+            raise StrataError(
+                f"a socket's path can't be longer than {LONGEST_PATH} bytes", option="folder", value=self.folder
+            )
         files.remove(self.socket)
         control = ["-name", self.name, "-daemonize", "-D", self.log, "-qmp", f"unix:{self.socket},server=on,wait=off"]
         files.remove(self.log)
@@ -101,8 +113,14 @@ class Machine:
             command.run([command.need(PROGRAM, _PACKAGE), *control, *argv], timeout=timeout)
         except StrataError as error:
             raise StrataError(f"{error.message}: {(files.read(self.log) or '').strip()}") from None
-        with until(self.monitor, f"QEMU to answer at {self.socket}", timeout) as monitor:
-            monitor.execute("query-status")
+        until(lambda: not self.gone(), f"QEMU to answer at {self.socket}", timeout)
+
+    def remove(self) -> None:
+        """Forget the VM. What others put into its folder stays there."""
+        for path in (self.socket, self.log, self.started, self.declared):
+            files.remove(path)
+        if os.path.isdir(self.folder) and not os.listdir(self.folder):
+            os.rmdir(self.folder)
 
     def gone(self) -> bool:
         monitor = self.monitor()

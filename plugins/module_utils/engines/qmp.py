@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.errors import StrataError
 
-_LONGEST_PATH = 107  # unix(7): sun_path, with its final NUL
+LONGEST_PATH = 107  # unix(7): sun_path, with its final NUL
 
 
 class Monitor:
@@ -39,7 +39,7 @@ class Monitor:
             raise
 
     def _connect(self, path: str) -> None:
-        if len(os.fsencode(path)) <= _LONGEST_PATH:
+        if len(os.fsencode(path)) <= LONGEST_PATH:
             self._socket.connect(path)
             return
         folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)

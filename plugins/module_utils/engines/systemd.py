@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from ..core import command
+from ..core import command, files
 from ..core.errors import StrataError
 
 UNITS = "/etc/systemd/system"
+RUNTIME = "/run/systemd/system.control"
+"""Where ``systemctl set-property --runtime`` keeps its drop-ins."""
 
 INFINITY = "infinity"
 
@@ -23,7 +25,8 @@ def need() -> None:
     """
     if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
         raise StrataError(
-            "this host was not booted with systemd", hint="Run it on a host whose init is systemd, not in a plain chroot"
+            "this host was not booted with systemd",
+            hint="Run it on a host whose init is systemd, not in a plain chroot",
         )
 
 
@@ -53,14 +56,31 @@ def stop(unit: str, timeout: float) -> None:
     command.run(["systemctl", "stop", "--", unit], timeout=timeout)
 
 
-def enable(unit: str) -> None:
-    command.run(["systemctl", "enable", "--quiet", "--", unit])
+def enable(*units: str) -> None:
+    command.run(["systemctl", "enable", "--quiet", "--", *units])
 
 
 def disable(unit: str) -> None:
     command.run(["systemctl", "disable", "--quiet", "--", unit])
 
 
+def loaded(pattern: str) -> list[str]:
+    """The units that match a pattern and are running, failed, or otherwise in systemd's memory."""
+    argv = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager", "--full", "--", pattern]
+    return [line.split()[0] for line in command.run(argv).stdout.splitlines() if line.strip()]
+
+
+def reset_failed(unit: str) -> None:
+    """Have systemd forget that a unit failed; one that didn't is fine."""
+    command.run(["systemctl", "reset-failed", "--", unit], check=False)
+
+
 def set_runtime(unit: str, settings: Iterable[str]) -> None:
     """Change resource limits of a running unit, until it stops. ``settings`` are ``Name=value``."""
     command.run(["systemctl", "set-property", "--runtime", "--", unit, *settings])
+
+
+def forget_runtime(unit: str, names: Iterable[str]) -> None:
+    """Take away what ``set_runtime`` left on disk; values in force stay until systemd reads its files again."""
+    for name in names:
+        files.remove(f"{RUNTIME}/{unit}.d/50-{name}.conf")

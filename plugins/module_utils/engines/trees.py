@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from ..core import command
 from ..core.errors import StrataError
 
 _AT_FDCWD = -100
@@ -28,9 +33,59 @@ def digest(top: str) -> str:
             if os.path.islink(path):
                 whole.update(os.readlink(path).encode(errors="surrogateescape"))
             elif os.path.isfile(path):
-                with open(path, "rb") as file:
-                    whole.update(hashlib.sha256(file.read()).digest())
+                whole.update(_file_digest(path))
     return whole.hexdigest()
+
+
+def _file_digest(path: str) -> bytes:
+    content = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(1024**2), b""):
+            content.update(chunk)
+    return content.digest()
+
+
+def pack(top: str, path: str) -> None:
+    """Make a tar archive of the files below a directory, as root's own.
+
+    Directories are left out, so that those which are there where it is unpacked keep their owners and modes; group
+    and others get no right to write, whatever the umask was when the files were made.
+    """
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for folder, below, names in os.walk(top):
+            below.sort()
+            for name in sorted([*names, *(name for name in below if os.path.islink(os.path.join(folder, name)))]):
+                file = os.path.join(folder, name)
+                archive.add(file, os.path.relpath(file, top), recursive=False, filter=_as_roots)
+
+
+def _as_roots(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    entry.mode &= 0o755
+    return entry
+
+
+@contextmanager
+def held(path: str) -> Iterator[int]:
+    """Hold a place while something is made there: whoever else makes it waits.
+
+    Yields:
+        A handle. Programs that inherit it hold the place on when this process is killed.
+    """
+    lock = f"{path}.strata-lock"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(lock) and os.path.samestat(os.stat(lock), os.fstat(handle)):
+            break
+        os.close(handle)  # whoever held it has removed it meanwhile
+    try:
+        yield handle
+    finally:
+        os.unlink(lock)
+        os.close(handle)
 
 
 def swap(fresh: str, path: str) -> None:
@@ -71,8 +126,18 @@ def remove(path: str) -> None:
         raise StrataError(f"{path} has {', '.join(mounted)} mounted in it", hint="Unmount it first")
     try:
         shutil.rmtree(path)
+    except PermissionError:
+        _remove_mapped(path)
     except OSError as error:
         raise StrataError(f"could not remove {path}: {error.strerror} ({error.filename})") from None
+
+
+def _remove_mapped(path: str) -> None:
+    """Remove what belongs to the user's subordinate IDs, as a tree does that was made without root."""
+    if os.geteuid() == 0:
+        raise StrataError(f"could not remove {path}: not permitted", hint="See lsattr(1)")
+    tool = command.need("unshare", "util-linux")
+    command.run([tool, "--map-root-user", "--map-auto", "rm", "-rf", "--one-file-system", "--", path])
 
 
 def _mounts_below(top: str) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import limits, policy
@@ -78,26 +78,28 @@ class Cgroup(Resource):
 
     @classmethod
     def read_many(cls, engine: str, names: Iterable[str] | None) -> dict[str, State]:
-        top = engine if os.path.isdir(engine) else cgroupfs.MOUNT
-        facts = {"controllers": sorted(cgroupfs.controllers(top))}
         if names is None:
             below = cgroupfs.walk(engine) if os.path.isdir(engine) else iter(())
             paths = (path[len(engine) + 1 :] for path in below)
             names = [path for path in paths if path.split("/")[0] != anchor.HOLDER]
-        return {name: cls._read(f"{engine}/{name}", facts) for name in names}
+        return {name: cls._read(f"{engine}/{name}") for name in names}
 
     @classmethod
-    def _read(cls, path: str, facts: Mapping[str, Any]) -> State:
+    def _read(cls, path: str) -> State:
         if not os.path.isdir(path):
-            return State(facts=facts)
+            return State()
         config = {}
         for field in cls.fields:
             text = cgroupfs.read(path, field.at.name) if field.at else None
             if text is not None:
                 config[field.name] = field.at.read(text)
         events = cgroupfs.read(path, "cgroup.events") or ""
-        more = {**facts, "path": path, "populated": "populated 1" in events}
-        return State("present", config, facts=more, owner=cgroupfs.owner(path))
+        facts = {"path": path, "populated": "populated 1" in events}
+        return State("present", config, facts=facts, owner=cgroupfs.owner(path))
+
+    def observe(self, engine: str, state: State) -> State:
+        top = engine if os.path.isdir(engine) else cgroupfs.MOUNT
+        return replace(state, facts={**state.facts, "controllers": sorted(cgroupfs.controllers(top))})
 
     def settings(self, state: State) -> dict[str, Any]:
         values = super().settings(state)

@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core import files, policy
+from ..core import policy, progress
 from ..core.codec import BOOL, INT, LINE, MEMORY, NAME, PATH, TEXTS, WORDS
 from ..core.errors import StrataError
 from ..core.field import Field, Role, structure, table
 from ..core.plan import Effect, Layer, Plan, State
 from ..core.resource import Resource
-from ..engines import qemu
+from ..engines import qcow2, qemu
 from ..engines.qemu import Machine
 
 _FORWARD = re.compile(r"(tcp|udp):([0-9.]*):(\d+):(\d+)")
@@ -97,13 +96,15 @@ class QemuVm(Resource):
         if declared is None:
             return State()
         config = cls._canonical(declared["options"])
-        facts: dict[str, Any] = {"folder": machine.folder, "accelerator": qemu.accelerator()}
+        facts: dict[str, Any] = {"folder": machine.folder, "accelerator": qemu.accelerator(), "ports": []}
         monitor = machine.monitor()
         if monitor is None:
+            config["snapshots"] = _kept(config)
             return State("stopped", config, facts=facts, owner=declared["owner"])
         with monitor:
             started = machine.load(machine.started) or declared
-            live = {**cls._canonical(started["options"]), "snapshots": cls._snapshots(monitor.human("info snapshots"))}
+            facts["ports"] = _ports(monitor.human("info usernet"))
+            live = {**cls._canonical(started["options"]), "snapshots": _tags(monitor.human("info snapshots"))}
             # Snapshots live in the disks: while it runs, the running VM alone knows them.
             config["snapshots"] = live["snapshots"]
         return State("running", config, live, facts, declared["owner"])
@@ -113,18 +114,23 @@ class QemuVm(Resource):
         fields = {field.name: field for field in cls.fields}
         return {name: fields[name].decode(value) for name, value in options.items() if name in fields}
 
-    @staticmethod
-    def _snapshots(told: str) -> tuple[str, ...]:
-        """The tags in the monitor's table: a row is an id, a tag, a size, a date."""
-        rows = [line.split() for line in told.splitlines()]
-        return tuple(sorted(row[1] for row in rows if len(row) > 4 and row[0] in ("--", *map(str, range(1000)))))
-
     def plan(self, state: State) -> Plan:
         for option in ("kernel", "initrd"):
             path = self.spec.get(option)
             if path and self.target == "running" and not os.path.exists(path):
                 raise StrataError("is not there", option=option, value=path, entry=self.entry)
-        return super().plan(state)
+        plan = super().plan(state)
+        if plan.target == "stopped":
+            untaken = set(plan.want.get("snapshots") or ()) - set(state.config.get("snapshots") or ())
+            if untaken:
+                raise StrataError(
+                    "can be taken of a running VM only",
+                    option="snapshots",
+                    value=sorted(untaken),
+                    hint="Give state: running",
+                    entry=self.entry,
+                )
+        return plan
 
     # Verbs.
 
@@ -135,7 +141,13 @@ class QemuVm(Resource):
         self._store(engine, plan.want, self.owner)
 
     def configure(self, engine: str, plan: Plan) -> None:
-        self._store(engine, {**plan.state.config, **plan.want}, plan.state.owner or "")
+        values = {**plan.state.config, **plan.want}
+        self._store(engine, values, plan.state.owner or "")
+        if plan.state.status == "stopped" and "snapshots" in plan.want:
+            for tag in sorted(set(plan.state.config["snapshots"]) - set(plan.want["snapshots"])):
+                for path in _disks(values):
+                    if tag in _snapshots(path):
+                        qcow2.forget(path, tag)
 
     def _store(self, engine: str, values: Mapping[str, Any], owner: str) -> None:
         machine = self._machine(engine)
@@ -147,41 +159,87 @@ class QemuVm(Resource):
         machine.save(machine.declared, {"owner": owner, "options": shown})
 
     def update(self, engine: str, plan: Plan) -> None:
+        self._keep(engine, plan.of(Layer.LIVE)["snapshots"])
+
+    def _keep(self, engine: str, tags: Iterable[str]) -> None:
+        """Have the running VM keep exactly these snapshots."""
         monitor = self._machine(engine).monitor()
         if monitor is None:
             raise StrataError("stopped in the meantime", entry=self.entry)
         with monitor:
-            wanted, there = set(plan.of(Layer.LIVE)["snapshots"]), set((plan.state.live or {})["snapshots"])
+            wanted, there = set(tags), set(_tags(monitor.human("info snapshots")))
             for tag in sorted(there - wanted):
+                progress.say(f"removing the snapshot {tag}")
                 monitor.human(f"delvm {tag}")
             for tag in sorted(wanted - there):
+                progress.say(f"taking the snapshot {tag}")
                 monitor.human(f"savevm {tag}")
 
     def start(self, engine: str, plan: Plan) -> None:
         machine = self._machine(engine)
         declared = machine.load(machine.declared) or {"options": {}}
         values = self._canonical(declared["options"])
-        origin = ["-loadvm", self.spec["start_from"]] if "start_from" in self.spec else []
-        machine.start([*command_line(values), *origin], self.spec["timeout"])
+        origin = self.spec.get("start_from")
+        if origin is not None and origin not in _kept(values):
+            raise StrataError("is no snapshot of its disks", option="start_from", value=origin, entry=self.entry)
+        # Looked at only while it runs, so written before: it may run on when this process is killed.
         machine.save(machine.started, declared)
+        machine.start([*command_line(values), *(["-loadvm", origin] if origin else [])], self.spec["timeout"])
+        if "snapshots" in plan.want:
+            self._keep(engine, plan.want["snapshots"])
 
     def stop(self, engine: str, plan: Plan) -> None:
+        progress.say("waiting for the guest to power off")
         self._machine(engine).power_down(self.spec["force"], self.spec["timeout"])
 
     def remove(self, engine: str, plan: Plan) -> None:
-        machine = self._machine(engine)
         if plan.state.status == "running":
             self.stop(engine, plan)
-        for path in (machine.socket, machine.started, machine.declared):
-            files.remove(path)
-        shutil.rmtree(machine.folder, ignore_errors=True)
+        self._machine(engine).remove()
+
+
+def _tags(told: str) -> tuple[str, ...]:
+    """The tags in the monitor's table of snapshots: a row is an id, a tag, a size, a date."""
+    rows = [line.split() for line in told.splitlines()]
+    return tuple(sorted(row[1] for row in rows if len(row) > 4 and (row[0] == "--" or row[0].isdigit())))
+
+
+def _ports(told: str) -> list[dict[str, Any]]:
+    """The forwards in the monitor's table of connections, with the ports that the host chose where it was to."""
+    rows = [line.split() for line in told.splitlines()]
+    return [
+        {
+            "protocol": row[0].partition("[")[0].lower(),
+            "address": row[2],
+            "port": int(row[3]),
+            "guest_port": int(row[5]),
+        }
+        for row in rows
+        if len(row) > 5 and row[0].endswith("[HOST_FORWARD]")
+    ]
+
+
+def _disks(values: Mapping[str, Any]) -> list[str]:
+    """The disks that can hold snapshots."""
+    return [drive["file"] for drive in values.get("drives") or () if drive["format"] == "qcow2"]
+
+
+def _snapshots(path: str) -> tuple[str, ...]:
+    image = qcow2.read(path)
+    return image.snapshots if image else ()
+
+
+def _kept(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The snapshots of a VM that doesn't run: those that its first disk has, which holds the memory, too."""
+    disks = _disks(values)
+    return tuple(sorted(_snapshots(disks[0]))) if disks else ()
 
 
 def command_line(values: Mapping[str, Any]) -> list[str]:
     """QEMU's arguments for a VM (qemu-system-x86_64(1)). Pure but for the choice of the accelerator."""
     accel = values.get("accel", "auto")
     accel = qemu.accelerator() if accel == "auto" else accel
-    # With plain `max`, kernels from 6.12 on panic under TCG of QEMU before 8: they use cmpxchg16b, which is broken there.
+    # With plain `max`, kernels from 6.12 on panic under TCG of QEMU before 8, whose cmpxchg16b is broken.
     accelerated = {"kvm": ("kvm", "host"), "tcg": ("tcg,thread=multi,tb-size=1024", "max,-cx16")}[accel]
     argv = ["-nodefaults", "-machine", "q35", "-accel", accelerated[0], "-cpu", accelerated[1]]
     argv += ["-smp", str(values.get("smp", 1)), "-m", f"{int(values.get('memory', 128 * 1024**2)) // 1024}k"]

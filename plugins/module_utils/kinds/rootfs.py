@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core import files, policy
@@ -16,9 +18,6 @@ from ..core.field import Field, Role
 from ..core.plan import Plan, State
 from ..core.resource import Resource
 from ..engines import bootstrap, trees
-
-_FORMATS = {"directory": "directory", "tar": "tar", "ext4": "directory"}
-
 
 def _argv_lists(lists: Any) -> tuple[tuple[str, ...], ...]:
     if any(isinstance(words, str) or not words for words in lists):
@@ -36,7 +35,7 @@ class Rootfs(Resource):
         policy.state("present", "absent"),
         policy.recreate(),
         Field("type", LINE, given="debootstrap", choices=("debootstrap",)),
-        Field("format", LINE, given="directory", choices=tuple(_FORMATS)),
+        Field("format", LINE, given="directory", choices=("directory", "tar", "ext4")),
         Field("suite", LINE),
         Field("mirror", LINE),
         Field("variant", LINE, given="minbase"),
@@ -76,6 +75,12 @@ class Rootfs(Resource):
             options = {name: fields[name].decode(value) for name, value in kept.get("options", {}).items()}
         except (ValueError, KeyError, StrataError):
             return State("present")
+        # What was made beside it may have gone, or another size been given to it, since.
+        if "extract" in options:
+            there = {target: source for target, source in options["extract"].items() if os.path.exists(target)}
+            options["extract"] = there
+        if options.get("format") == "ext4":
+            options["size"] = os.stat(path).st_size
         return State("present", options, owner=kept.get("owner"))
 
     def observe(self, engine: Any, state: State) -> State:
@@ -84,9 +89,7 @@ class Rootfs(Resource):
             return state
         if not os.path.isdir(overlay):
             raise StrataError("is no directory", option="overlay", value=overlay, entry=self.entry)
-        return State(
-            state.status, state.config, state.live, {**state.facts, "overlay": trees.digest(overlay)}, state.owner
-        )
+        return replace(state, facts={**state.facts, "overlay": trees.digest(overlay)})
 
     def settings(self, state: State) -> dict[str, Any]:
         values = super().settings(state)
@@ -107,29 +110,34 @@ class Rootfs(Resource):
         return plan
 
     def create(self, engine: Any, plan: Plan) -> None:
-        self._build(plan.want)
-        # The note comes first: a tree without a note would be somebody else's.
-        self._note(plan.want)
-        os.rename(_fresh(self.name), self.name)
+        with trees.held(self.name) as lock:
+            if os.path.lexists(self.name):
+                return  # somebody else made it while we waited; whether as declared, verifying tells
+            self._build(plan.want, lock)
+            # The note comes first: a tree without a note would be somebody else's.
+            self._note(plan.want)
+            os.rename(_fresh(self.name), self.name)
 
     def recreate(self, engine: Any, plan: Plan) -> None:
-        self._build({**plan.state.config, **plan.want})
-        trees.swap(_fresh(self.name), self.name)
-        self._note({**plan.state.config, **plan.want})
-        trees.remove(_fresh(self.name))
+        values = {**plan.state.config, **plan.want}
+        with trees.held(self.name) as lock:
+            self._build(values, lock)
+            trees.swap(_fresh(self.name), self.name)
+            self._note(values)
+            trees.remove(_fresh(self.name))
 
     def remove(self, engine: Any, plan: Plan) -> None:
-        trees.remove(self.name)
-        files.remove(_beside(self.name))
+        with trees.held(self.name):
+            for leftover in glob.glob(glob.escape(_fresh(self.name)) + "*"):
+                trees.remove(leftover)
+            trees.remove(self.name)
+            files.remove(_beside(self.name))
 
     def _note(self, values: Mapping[str, Any]) -> None:
         options = {name: self.field(name).show(value) for name, value in values.items() if value is not None}
         files.write(_beside(self.name), json.dumps({"owner": self.owner, "options": options}, sort_keys=True) + "\n")
 
-    def _build(self, want: Mapping[str, Any]) -> None:
-        fresh = _fresh(self.name)
-        trees.remove(fresh)
-        os.makedirs(os.path.dirname(fresh), exist_ok=True)
+    def _build(self, want: Mapping[str, Any], lock: int) -> None:
         debian = bootstrap.Debian(
             suite=want["suite"],
             mirror=want.get("mirror"),
@@ -140,14 +148,10 @@ class Rootfs(Resource):
             run=want.get("run") or (),
             extract=want.get("extract"),
         )
-        if want["format"] != "ext4":
-            bootstrap.debootstrap(debian, fresh, _FORMATS[want["format"]])
-            return
-        tree = f"{fresh}.d"
-        trees.remove(tree)
-        bootstrap.debootstrap(debian, tree, "directory")
-        bootstrap.disk(tree, fresh, want["size"], "root")
-        trees.remove(tree)
+        if want["format"] == "ext4":
+            bootstrap.disk(debian, _fresh(self.name), want["size"], "root", [lock])
+        else:
+            bootstrap.debootstrap(debian, _fresh(self.name), want["format"], [lock])
 
 
 def _fresh(path: str) -> str:

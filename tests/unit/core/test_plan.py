@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.strata.virt.plugins.module_utils.core import limits, policy
 from ansible_collections.strata.virt.plugins.module_utils.core.codec import LINE, SETTINGS, TEXTS
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, call
 

@@ -1,0 +1,150 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines of systemd-nspawn: where their files are, and how to ask after one.
+
+Each machine is an instance of systemd's own template unit systemd-nspawn@.service. What it is started with comes from
+/etc/systemd/nspawn/NAME.nspawn, the one place where privileged settings count (systemd.nspawn(5)); its limits and our
+own notes are in a drop-in of the unit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+
+from ..core import command, files
+from ..core.errors import StrataError
+from . import systemd
+
+SETTINGS = "/etc/systemd/nspawn"
+IMAGES = "/var/lib/machines"
+RUN = "/run/strata/nspawn"
+TARGET = "machines.target"
+DROP_IN = "50-strata.conf"
+"""Sorts after the drop-ins that ``systemctl set-property`` makes (50-MemoryMax.conf), and so wins over them."""
+
+_PREFIX, _SUFFIX = "systemd-nspawn@", ".service"
+
+# What a machine runs with stays readable, whoever starts it: copied at its start, taken away at its end.
+COPY_SETTINGS = f"-install -D -m 0644 {SETTINGS}/%i.nspawn {RUN}/%i.nspawn"
+COPY_LINK = f"-cp -dfT {IMAGES}/%i {RUN}/%i.image"
+COPIES_GONE = f"-rm -f {RUN}/%i.nspawn {RUN}/%i.image"
+
+# A machine's name is a host name: letters, digits and '-' (systemd: hostname_is_valid), at most 64.
+_NAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+
+
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def need() -> None:
+    """Make sure that this host can run machines.
+
+    Raises:
+        StrataError: systemd doesn't run it, or systemd-nspawn isn't installed.
+    """
+    systemd.need()
+    command.need("systemd-nspawn", "systemd-container")
+
+
+def unit(name: str) -> str:
+    return f"{_PREFIX}{name}{_SUFFIX}"
+
+
+def settings_path(name: str) -> str:
+    return f"{SETTINGS}/{name}.nspawn"
+
+
+def drop_in_path(name: str) -> str:
+    return f"{systemd.UNITS}/{unit(name)}.d/{DROP_IN}"
+
+
+def image_path(name: str) -> str:
+    """Where systemd looks for the tree of a machine."""
+    return f"{IMAGES}/{name}"
+
+
+def link_target(path: str) -> str | None:
+    """Where a symbolic link leads to, None for anything else."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def there(path: str) -> bool:
+    """Whether a tree, or a disk image of that name beside the trees, is there."""
+    return os.path.isdir(path) or (os.path.dirname(path) == IMAGES and os.path.isfile(f"{path}.raw"))
+
+
+def link(name: str, target: str) -> None:
+    """Lead a machine's name to a tree elsewhere, in one step.
+
+    Raises:
+        StrataError: The file system refused.
+    """
+    try:
+        os.makedirs(IMAGES, mode=0o700, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".strata.", dir=IMAGES) as folder:
+            os.symlink(target, f"{folder}/link")
+            os.replace(f"{folder}/link", image_path(name))
+    except OSError as error:
+        raise StrataError(f"could not link {image_path(name)} to {target}: {error.strerror}") from None
+
+
+def unlink(name: str) -> None:
+    files.remove(image_path(name))
+
+
+def running_settings_path(name: str) -> str:
+    """The .nspawn file as it was when the machine was started."""
+    return f"{RUN}/{name}.nspawn"
+
+
+def running_link_path(name: str) -> str:
+    """The link to the machine's tree as it was when the machine was started."""
+    return f"{RUN}/{name}.image"
+
+
+def names() -> list[str]:
+    """Every machine that has settings, is enabled, or is known to systemd right now; one program is run."""
+    found = set(systemd.loaded(f"{_PREFIX}*{_SUFFIX}"))
+    for folder in (systemd.UNITS, f"{systemd.UNITS}/{TARGET}.wants"):
+        found.update(entry.removesuffix(".d") for entry in _list(folder))
+    machines = {entry[len(_PREFIX) : -len(_SUFFIX)] for entry in found if _is_instance(entry)}
+    machines.update(entry.removesuffix(".nspawn") for entry in _list(SETTINGS) if entry.endswith(".nspawn"))
+    return sorted(filter(is_name, machines))
+
+
+def _is_instance(entry: str) -> bool:
+    return entry.startswith(_PREFIX) and entry.endswith(_SUFFIX)
+
+
+def _list(folder: str) -> Iterable[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return ()
+
+
+def runs_systemd(tree: str) -> bool:
+    """Whether a tree boots systemd: nspawn takes it before any other init (systemd-nspawn(1), --boot)."""
+    # Nothing is read through the guest's paths; a link that leads elsewhere only changes this answer.
+    folders = ("usr/lib/systemd", "lib/systemd")
+    return os.path.isfile(f"{tree}.raw") or any(os.path.lexists(f"{tree}/{folder}/systemd") for folder in folders)
+
+
+def guest_state(name: str) -> str:
+    """What a guest's systemd says of itself (systemctl(1), is-system-running), or why it can't be asked."""
+    done = command.run(["systemctl", f"--machine={name}", "is-system-running"], check=False, timeout=30)
+    return done.stdout.strip() or done.stderr.strip()
+
+
+def last_words(name: str, lines: int = 8) -> str:
+    """The last lines of a machine's unit in the journal, as one."""
+    argv = ["journalctl", f"--unit={unit(name)}", f"--lines={lines}", "--output=cat", "--no-pager", "--quiet"]
+    done = command.run(argv, check=False)
+    return "; ".join(line.strip() for line in done.stdout.splitlines() if line.strip())

@@ -1,0 +1,363 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines of systemd-nspawn, run by systemd's own template unit."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..core import files, limits, policy
+from ..core.codec import BOOL, Codec, parse_path, show_cpus
+from ..core.errors import StrataError
+from ..core.field import Field
+from ..core.plan import Change, Effect, Layer, Plan, State
+from ..core.resource import Resource
+from ..core.waiting import until
+from ..engines import cgroupfs, nspawn, systemd, unitlimits
+from ..engines.unitfile import UnitFile
+from .nspawn_settings import KEYS, SETTINGS, patch, read_settings
+
+_NOTES = "X-Strata"  # systemd leaves sections whose names begin with X- alone (systemd.unit(5))
+_TEMPLATE_PIDS = 16384  # systemd-nspawn@.service has TasksMax=16384
+
+
+def _parse_machine(value: Any) -> str:
+    text = str(value)
+    if not nspawn.is_name(text):
+        raise ValueError(
+            "is no valid name of a machine: use letters, digits, '-' and '.', as in a host name, 64 at most"
+        )
+    return text
+
+
+def _parse_image(value: Any) -> str:
+    """A tree's absolute path; a bare name is one in /var/lib/machines."""
+    text = str(value)
+    if nspawn.is_name(text):
+        return nspawn.image_path(text)
+    if "\\" in text:
+        raise ValueError("must not hold a backslash")
+    return parse_path(text)
+
+
+_LIMITS = (
+    limits.memory(unitlimits.MEMORY),
+    replace(limits.cpus(unitlimits.CPUS), codec=Codec(unitlimits.exact_cpus, show=show_cpus)),
+    replace(limits.pids_limit(unitlimits.PIDS), default=_TEMPLATE_PIDS),
+)
+_STATUS = {"active": "running", "reloading": "running", "activating": "starting", "deactivating": "stopping"}
+
+
+def _read_limits(drop_ins: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The limits that drop-ins set, by field name: the text that counts, and the file that has it."""
+    found = {}
+    for path in sorted(drop_ins, key=os.path.basename):  # as systemd applies them
+        file = UnitFile(files.read(path) or "")
+        for field in _LIMITS:
+            for said in file.all("Service", field.at.directive)[-1:]:
+                found[field.name] = (said, path)
+    return found
+
+
+def _parsed(parse: Callable[[str], Any], text: str | None) -> Any:
+    try:
+        return None if text is None else parse(text)
+    except ValueError:
+        return None  # A percentage of the host's, for one: unknown here.
+
+
+class NspawnContainer(Resource):
+    kind = "nspawn_container"
+    rank = 50
+    layered = True
+    states = {"started": "running", "present": None, "stopped": "stopped", "absent": "absent"}
+    moves = {
+        ("stopped", "running"): ("start",),
+        ("running", "stopped"): ("stop",),
+        ("starting", "running"): ("start",),
+        ("starting", "stopped"): ("stop",),
+        ("stopping", "running"): ("stop", "start"),
+        ("stopping", "stopped"): ("stop",),
+    }
+    fields = (
+        policy.name(Codec(_parse_machine)),
+        policy.state("started", "present", "stopped", "absent"),
+        Field("image", Codec(_parse_image), effect=Effect.RESTART),
+        Field("enabled", BOOL, effect=Effect.NEXT_BOOT, default=False),
+        *KEYS,
+        *_LIMITS,
+        SETTINGS,
+        policy.restart(),
+        policy.timeout(120),
+    )
+
+    def check(self) -> None:
+        if self.spec.get("network_bridge") and self.spec.get("network_veth") is False:
+            raise StrataError(
+                "can't be off: the bridge is reached through it",
+                option="network_veth",
+                hint="Leave network_veth out, or network_bridge",
+            )
+
+    @classmethod
+    def open(cls, spec: Mapping[str, Any]) -> None:
+        nspawn.need()
+
+    # Reading: one `systemctl show` for all machines; everything else is in files.
+
+    @classmethod
+    def read_many(cls, engine: None, names: Iterable[str] | None) -> dict[str, State]:
+        machines = nspawn.names() if names is None else list(names)
+        wanted = ["ActiveState", "UnitFileState", "NeedDaemonReload", "DropInPaths", "ControlGroup", "MainPID"]
+        wanted += [field.at.prop for field in _LIMITS]
+        shown = systemd.show([*(nspawn.unit(name) for name in machines), nspawn.TARGET], wanted)
+        target = shown[nspawn.TARGET].get("UnitFileState") == "enabled"
+        return {name: cls._read(name, shown[nspawn.unit(name)], target) for name in machines}
+
+    @classmethod
+    def _read(cls, name: str, shown: Mapping[str, str], target_enabled: bool) -> State:
+        text, drop_in = files.read(nspawn.settings_path(name)), files.read(nspawn.drop_in_path(name))
+        enabled = shown.get("UnitFileState") == "enabled"
+        status = _STATUS.get(shown.get("ActiveState", ""), "stopped")
+        if status == "stopped" and text is None and drop_in is None and not enabled:
+            return State()
+        notes = UnitFile(drop_in or "")
+        link = notes.last(_NOTES, "Image")
+        owners = notes.all(_NOTES, "Owner")
+        drop_ins = shown.get("DropInPaths", "").split()
+        unread = drop_in is not None and nspawn.drop_in_path(name) not in drop_ins
+        if unread:
+            drop_ins.append(nspawn.drop_in_path(name))
+        config, live, loaded = read_settings(text or ""), None, {}
+        config["image"] = cls._image(name, link)
+        config["enabled"] = enabled and target_enabled
+        said = _read_limits(drop_ins)
+        for field in _LIMITS:
+            loaded[field.name] = _parsed(field.at.parse_prop, shown.get(field.at.prop))
+            stored = _parsed(field.at.parse, said[field.name][0]) if field.name in said else field.default
+            config[field.name] = loaded[field.name] if stored is None else stored
+        if status == "running":
+            live = cls._live(name, cgroupfs.MOUNT + shown.get("ControlGroup", ""))
+        # What systemd has in its memory counts for the next start, and no file tells of it.
+        other = any(loaded[field.name] not in (None, config[field.name]) for field in _LIMITS)
+        facts = {
+            "unit": nspawn.unit(name),
+            "pid": int(shown.get("MainPID") or 0),
+            "enabled": enabled,
+            "link": link,
+            "drop_ins": drop_ins,
+            "limits_from": {field: path for field, (_text, path) in said.items()},
+            "stale": unread or shown.get("NeedDaemonReload") == "yes" or (status == "stopped" and other),
+        }
+        config = {key: value for key, value in config.items() if value is not None}
+        return State(status, config, live, facts, owners[-1] if owners else None)
+
+    @staticmethod
+    def _image(name: str, link: str | None) -> str | None:
+        """The tree: where our own link leads, or what is there under the machine's name."""
+        path = nspawn.image_path(name)
+        target = nspawn.link_target(path)
+        if link is not None and target in (link, None):
+            return target
+        return path if nspawn.there(path) else None
+
+    @staticmethod
+    def _live(name: str, group: str) -> dict[str, Any]:
+        live: dict[str, Any] = {}
+        for field in _LIMITS:
+            said = cgroupfs.read(group, field.at.file)
+            if said is not None:
+                live[field.name] = field.at.parse_file(said)
+        text = files.read(nspawn.running_settings_path(name))
+        if text is not None:  # else nobody knows what it was started with
+            live.update(read_settings(text))
+            live["image"] = nspawn.link_target(nspawn.running_link_path(name)) or nspawn.image_path(name)
+        return live
+
+    # Planning.
+
+    def observe(self, engine: None, state: State) -> State:
+        own = nspawn.image_path(self.name)
+        path, link = self.spec.get("image", own), state.facts.get("link")
+        ours = link is not None and nspawn.link_target(own) == link
+        facts = {
+            **state.facts,
+            "image_there": nspawn.there(path) and not (path == own and ours and "image" in self.declared),
+            "image_taken": os.path.lexists(own) and not ours and os.path.realpath(own) != os.path.realpath(path),
+        }
+        return replace(state, facts=facts)
+
+    def settings(self, state: State) -> dict[str, Any]:
+        values = super().settings(state)
+        own = nspawn.image_path(self.name)
+        if "image" in values and values["image"] is None:
+            values["image"] = own  # A stack no longer declares it.
+        image = values.get("image", own)
+        starts = self.target == "running" and state.status != "running"
+        if not state.facts["image_there"] and ("image" in values or starts or not state.exists):
+            raise StrataError(
+                f"there is no directory tree at {image}",
+                option="image",
+                value=self.options.get("image"),
+                hint="Make one (debootstrap, machinectl, importctl), or name where it is",
+                entry=self.entry,
+            )
+        if image != own and state.facts["image_taken"]:
+            raise StrataError(
+                f"systemd would take {own}, which is something else and is not replaced",
+                option="image",
+                value=self.options.get("image"),
+                hint="Leave the option out to run what is there, or give the machine another name",
+                entry=self.entry,
+            )
+        self._overridden(state, values)
+        return values
+
+    def _overridden(self, state: State, values: Mapping[str, Any]) -> None:
+        for name, path in state.facts.get("limits_from", {}).items():
+            later = os.path.basename(path) > nspawn.DROP_IN
+            if later and name in values and values[name] != state.config.get(name):
+                raise StrataError(
+                    f"is set by {path}, which systemd reads after {nspawn.DROP_IN}",
+                    option=name,
+                    value=self.options.get(name),
+                    hint="Take it out there",
+                    entry=self.entry,
+                )
+
+    def plan(self, state: State) -> Plan:
+        plan = super().plan(state)
+        if self.target == "absent" or "update" in plan.steps:
+            return plan
+        behind = any(field.name in plan.of(Layer.LIVE) for field in _LIMITS)
+        if "restart" in plan.steps and behind:
+            # systemd keeps in its memory what somebody set there, and would start the machine with it.
+            steps = list(plan.steps)
+            steps.insert(steps.index("restart"), "update")
+            return replace(plan, steps=tuple(steps))
+        if state.facts.get("stale") and "configure" not in plan.steps:
+            # A run was killed, or somebody edited a file: systemd still goes by what it read before.
+            change = Change("unit", "as systemd read it before", "as it is stored", Effect.LIVE)
+            return replace(plan, changes=(change, *plan.changes), steps=("update", *plan.steps))
+        return plan
+
+    # Doing.
+
+    def create(self, engine: None, plan: Plan) -> None:
+        self._store(plan, plan.want, self.owner)
+
+    def configure(self, engine: None, plan: Plan) -> None:
+        self._store(plan, plan.of(Layer.CONFIG), None)
+
+    def _store(self, plan: Plan, values: Mapping[str, Any], owner: str | None) -> None:
+        """Write what is declared; the drop-in, which says whose it is, comes first."""
+        text = files.read(nspawn.settings_path(self.name))
+        copy = nspawn.running_settings_path(self.name)
+        if plan.state.status == "running" and not os.path.exists(copy):
+            files.write(copy, text or "")  # Started without our drop-in: by all that is known, with what is stored.
+        new = self._store_drop_in(plan, values, owner)
+        link = values.get("image")
+        if link not in (None, nspawn.image_path(self.name), nspawn.link_target(nspawn.image_path(self.name))):
+            nspawn.link(self.name, str(link))
+        patched = patch(text or "", values)
+        if patched != text:
+            files.write(nspawn.settings_path(self.name), patched)
+        if (new or plan.state.facts.get("stale")) and "update" not in plan.steps:
+            systemd.reload()
+        if "enabled" in values:
+            self._enable(plan.state, values["enabled"])
+
+    def _store_drop_in(self, plan: Plan, values: Mapping[str, Any], owner: str | None) -> bool:
+        """Write the drop-in, and tell whether it says anything new."""
+        path = nspawn.drop_in_path(self.name)
+        text = files.read(path)
+        file = UnitFile(text or "# Written by strata.virt.\n")
+        if owner is not None:
+            file.set(_NOTES, "Owner", [owner])
+        image = values.get("image")
+        if image is not None:
+            own = image == nspawn.image_path(self.name)
+            quoted = image.replace("%", "%%").replace('"', '\\"')
+            file.set(_NOTES, "Image", [] if own else [image])
+            file.set("Unit", "RequiresMountsFor", [] if own else [f'"{quoted}"'])
+        copies = [nspawn.COPY_SETTINGS, *([nspawn.COPY_LINK] if file.last(_NOTES, "Image") else [])]
+        file.set("Service", "ExecStartPre", copies)
+        file.set("Service", "ExecStopPost", [nspawn.COPIES_GONE])
+        others = _read_limits(other for other in plan.state.facts.get("drop_ins", ()) if other != path)
+        for field in _LIMITS:
+            if field.name in values:
+                unset = values[field.name] == field.default and field.name not in others
+                file.set("Service", field.at.directive, [] if unset else [field.at.write(values[field.name])])
+        if file.text != text:
+            files.write(path, file.text)
+        return file.text != text
+
+    def _enable(self, state: State, wanted: bool) -> None:
+        if wanted and not state.config.get("enabled"):
+            systemd.enable(nspawn.TARGET, nspawn.unit(self.name))
+        elif not wanted and state.facts.get("enabled"):
+            systemd.disable(nspawn.unit(self.name))
+
+    def update(self, engine: None, plan: Plan) -> None:
+        """Bring limits into the running machine, and systemd's memory to what is stored."""
+        unit, values = nspawn.unit(self.name), plan.of(Layer.LIVE)
+        given = [field for field in _LIMITS if field.name in values]
+        if given:
+            # A reload alone changes what systemd says, and not the kernel's files.
+            systemd.set_runtime(unit, [f"{field.at.directive}={field.at.write(values[field.name])}" for field in given])
+        systemd.forget_runtime(unit, [field.at.directive for field in _LIMITS if field.name in plan.want])
+        systemd.reload()
+
+    def start(self, engine: None, plan: Plan) -> None:
+        timeout = self.spec["timeout"]
+        end = time.monotonic() + timeout
+        try:
+            systemd.start(nspawn.unit(self.name), timeout)
+            values = {**plan.state.config, **plan.want}
+            told = (values.get("settings") or {}).get("Exec.NotifyReady") in ("yes", "true", "on", "1")
+            if values.get("boot", True) and not told and nspawn.runs_systemd(nspawn.image_path(self.name)):
+                until(self._booted, "the guest to finish its boot", max(1, end - time.monotonic()), 0.3)
+        except StrataError as error:
+            words = nspawn.last_words(self.name)
+            hint = f"journalctl --unit={nspawn.unit(self.name)} has more; option timeout says how long to wait"
+            raise StrataError(f"did not start: {error.message}; its last words: {words}", hint=hint) from None
+
+    def _booted(self) -> bool:
+        active = systemd.show([nspawn.unit(self.name)], ["ActiveState"])[nspawn.unit(self.name)].get("ActiveState")
+        if active in ("failed", "inactive"):
+            raise StrataError(f"it went away while it booted (its unit is {active})")
+        state = nspawn.guest_state(self.name)
+        if state == "maintenance":
+            raise StrataError("the guest's systemd is in its rescue or emergency mode")
+        return state in ("running", "degraded")
+
+    def stop(self, engine: None, plan: Plan) -> None:
+        try:
+            # The template's KillMode=mixed has nspawn ask the guest to power off; the call returns when it has.
+            systemd.stop(nspawn.unit(self.name), self.spec["timeout"])
+        except StrataError as error:
+            hint = f"Give it a longer timeout, or end it by hand: machinectl terminate {self.name}"
+            raise StrataError(f"did not stop: {error.message}", hint=hint) from None
+
+    def remove(self, engine: None, plan: Plan) -> None:
+        """Take away the machine and its files, what says whose it is last; never a tree."""
+        unit, link = nspawn.unit(self.name), plan.state.facts.get("link")
+        if plan.state.status != "stopped":
+            self.stop(engine, plan)
+        self._enable(plan.state, False)
+        if link is not None and nspawn.link_target(nspawn.image_path(self.name)) == link:
+            nspawn.unlink(self.name)
+        systemd.forget_runtime(unit, [field.at.directive for field in _LIMITS])
+        for path in (nspawn.running_settings_path(self.name), nspawn.running_link_path(self.name)):
+            files.remove(path)
+        files.remove(nspawn.settings_path(self.name))
+        files.remove(nspawn.drop_in_path(self.name))
+        for folder in (os.path.dirname(nspawn.drop_in_path(self.name)), f"{systemd.RUNTIME}/{unit}.d"):
+            if os.path.isdir(folder) and not os.listdir(folder):
+                os.rmdir(folder)
+        systemd.reload()
+        systemd.reset_failed(unit)

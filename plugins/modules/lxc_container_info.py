@@ -1,0 +1,59 @@
+#!/usr/bin/python
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lxc_container_info
+short_description: LXC containers, what is stored of them and what runs
+version_added: 0.1.0
+author: strata.virt contributors (@strata-virt)
+description:
+  - Tells which LXC containers there are, with their limits, interfaces and capabilities, as stored and as they run.
+extends_documentation_fragment:
+  - strata.virt.informs
+requirements:
+  - LXC 4 or newer on cgroup v2
+  - python3-lxc
+options:
+  name:
+    description:
+      - The containers to tell of; all where it is not given.
+    type: list
+    elements: str
+  lxc_path:
+    description:
+      - Where the containers are.
+    type: str
+    default: /var/lib/lxc
+seealso:
+  - module: strata.virt.lxc_container
+"""
+
+EXAMPLES = r"""
+- name: All LXC containers
+  strata.virt.lxc_container_info:
+  register: containers
+"""
+
+RETURN = r"""
+resources:
+  description:
+    - One entry a container. C(options) are the options of M(strata.virt.lxc_container) that declare what is stored;
+      C(running) is what runs, null for a stopped one.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform
+from ansible_collections.strata.virt.plugins.module_utils.kinds.lxc_container import LxcContainer
+
+
+def main() -> None:
+    inform(LxcContainer)
+
+
+if __name__ == "__main__":
+    main()

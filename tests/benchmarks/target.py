@@ -1,0 +1,97 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs on the managed host's Python: one measurement a process, so that nothing is warm but the daemon.
+
+    target.py raw containers|domains URL     reads all that there is, with nothing but the engine's library
+    target.py stack FILE                     is the module strata.virt.stack, with the options in FILE
+    target.py image URL NAME                 makes an image to create containers from
+    target.py xml URI                        the stored XML of every domain, by name
+
+The first two print the seconds between the last import and the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+STRATA = "ansible_collections.strata.virt.plugins"
+
+
+def raw_containers(url: str) -> float:
+    """One list, one inspect a container, and the image: the least that tells whether each is as declared."""
+    import docker
+
+    start = time.perf_counter()
+    client = docker.APIClient(base_url=url, version="auto")
+    found = [client.inspect_container(container["Id"]) for container in client.containers(all=True)]
+    for image in {container["Image"] for container in found}:
+        client.inspect_image(image)
+    return time.perf_counter() - start
+
+
+def raw_domains(uri: str) -> float:
+    """Two bulk calls, and the stored XML of each domain."""
+    import libvirt
+
+    start = time.perf_counter()
+    connection = libvirt.open(uri)
+    connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
+    for domain, _state in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0):
+        domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    return time.perf_counter() - start
+
+
+def stack(path: str) -> float:
+    """The module itself, from its first line after the imports to its result."""
+    from ansible.module_utils import basic
+
+    options = json.loads(Path(path).read_text())
+    module = importlib.import_module(f"{STRATA}.modules.stack")
+    registry = importlib.import_module(f"{STRATA}.module_utils.kinds.registry")
+    for kind in {kind for entry in options["resources"] for kind in entry}:
+        registry.find(kind)
+        importlib.import_module(kind.partition("_")[0])  # the library: docker of docker_container
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
+    basic._ANSIBLE_PROFILE = "legacy"
+    said = io.StringIO()
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        module.main()
+    took = time.perf_counter() - start
+    result = json.loads(said.getvalue())
+    if result.get("failed") or result["changed"]:
+        sys.exit(f"the stack is not unchanged: {said.getvalue()}")
+    return took
+
+
+def image(url: str, name: str) -> None:
+    import docker
+
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tree:
+        tree.addfile(tarfile.TarInfo("bin/sleep"))  # nothing is ever started from it
+    docker.APIClient(base_url=url).import_image_from_data(content.getvalue(), repository=name)
+
+
+def xml(uri: str) -> dict[str, str]:
+    import libvirt
+
+    found = libvirt.open(uri).listAllDomains()
+    return {domain.name(): domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) for domain in found}
+
+
+if __name__ == "__main__":
+    tasks = {
+        "raw": lambda what, url: {"containers": raw_containers, "domains": raw_domains}[what](url),
+        "stack": stack,
+        "image": image,
+        "xml": xml,
+    }
+    print(json.dumps(tasks[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a playbook of the examples in the doors' documentation: each runs as written, then again, changing nothing.
+
+What an example takes away is taken away at the end. Doors are named on the command line.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+DOORS = Path(__file__).resolve().parents[2] / "plugins" / "modules"
+
+
+def examples(door: str) -> list[dict]:
+    """The tasks in a door's EXAMPLES, without importing it."""
+    text = (DOORS / f"{door}.py").read_text()
+    tasks: list[dict] = yaml.safe_load(text.split('EXAMPLES = r"""', 1)[1].split('"""', 1)[0])
+    return tasks
+
+
+def takes_away(task: dict) -> bool:
+    return any(isinstance(options, dict) and options.get("state") == "absent" for options in task.values()) or any(
+        isinstance(options, dict) and options.get("resources") == [] for options in task.values()
+    )
+
+
+def settled(task: dict) -> list[dict]:
+    """A task, the same task again, and the proof that the second one changed nothing."""
+    again = {**task, "name": f"{task['name']}, again", "register": "again"}
+    proof = {"name": "Nothing changed", "ansible.builtin.assert": {"that": "again is not changed", "quiet": True}}
+    return [task, again, proof]
+
+
+def main() -> None:
+    tasks = [task for door in sys.argv[1:] for task in examples(door)]
+    ordered = [task for task in tasks if not takes_away(task)] + [task for task in tasks if takes_away(task)]
+    play = {
+        "name": "Examples of the documentation",
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [step for task in ordered for step in settled(task)],
+    }
+    yaml.safe_dump([play], sys.stdout, sort_keys=False, width=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nspawn_container, looked at through systemctl, machinectl, busctl and the kernel's own files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.lab.convergence import Case, Convergence
+from tests.lab.driver import Failed, call, run
+
+SETTINGS = Path("/etc/systemd/nspawn")
+UNITS = Path("/etc/systemd/system")
+IMAGES = Path("/var/lib/machines")
+TREES = Path("/srv/strata-nspawn-test")
+TINY = TREES / "tiny"
+BRIDGE = "strata-br7"
+SLEEP = {"Exec": {"Parameters": "/bin/sleep infinity", "Hostname": "build"}}
+
+
+def unit(name: str) -> str:
+    return f"systemd-nspawn@{name}.service"
+
+
+def show(name: str, prop: str) -> str:
+    return run("systemctl", "show", f"--property={prop}", "--value", unit(name))
+
+
+def look(name: str) -> dict | None:
+    settings = SETTINGS / f"{name}.nspawn"
+    drop_in = UNITS / f"{unit(name)}.d" / "50-strata.conf"
+    active = show(name, "ActiveState") == "active"
+    if not (settings.exists() or drop_in.exists() or active):
+        return None
+    seen = {"running": active, "settings": settings.read_text() if settings.exists() else None}
+    image = IMAGES / name
+    seen["image"] = str(image.readlink()) if image.is_symlink() else None
+    for prop in ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "NeedDaemonReload", "UnitFileState"):
+        seen[prop] = show(name, prop)
+    group = Path(f"/sys/fs/cgroup{show(name, 'ControlGroup')}")
+    for file in ("memory.max", "cpu.max", "pids.max"):
+        seen[file] = (group / file).read_text().strip() if active else None
+    return seen
+
+
+def leader(name: str) -> str:
+    return run("machinectl", "show", name, "--property=Leader", "--value")
+
+
+def swap_settings(old: str, new: str):
+    def drift(name: str) -> None:
+        file = SETTINGS / f"{name}.nspawn"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    return drift
+
+
+def set_properties(name: str) -> None:
+    run("systemctl", "set-property", "--runtime", unit(name), "MemoryMax=64M", "CPUQuota=20%")
+    run("systemctl", "set-property", unit(name), "TasksMax=77")
+
+
+def behind_systemd(name: str) -> None:
+    Path(f"/sys/fs/cgroup{show(name, 'ControlGroup')}/memory.max").write_text("99999744")
+    drop_in = UNITS / f"{unit(name)}.d" / "50-strata.conf"
+    drop_in.write_text(drop_in.read_text().replace("TasksMax=256", "TasksMax=99"))
+
+
+def edit_settings(name: str) -> None:
+    swap_settings("Hostname=build", "Hostname=other")(name)
+    swap_settings("Boot=no\n", "")(name)
+
+
+def stop_and_forget(name: str) -> None:
+    run("systemctl", "stop", unit(name))
+    (SETTINGS / f"{name}.nspawn").unlink()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    """A tree of busybox, and a bridge."""
+    (TINY / "usr/lib").mkdir(parents=True)
+    for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root"):
+        (TINY / folder).mkdir()
+    shutil.copy("/usr/bin/busybox", TINY / "bin/busybox")
+    for applet in ("sh", "sleep"):
+        (TINY / "bin" / applet).symlink_to("busybox")
+    (TINY / "usr/lib/os-release").write_text("ID=tiny\n")
+    run("ip", "link", "add", BRIDGE, "type", "bridge")
+    yield
+    run("ip", "link", "delete", BRIDGE)
+    shutil.rmtree(TREES)
+
+
+class TestNspawnContainer(Convergence):
+    case = Case(
+        kind="nspawn_container",
+        info="nspawn_info",
+        a={
+            "image": str(TINY),
+            "boot": False,
+            "network_bridge": BRIDGE,
+            "memory": "1G",
+            "cpus": 1.5,
+            "pids_limit": 256,
+            "settings": SLEEP,
+        },
+        b={
+            "image": str(TINY),
+            "boot": False,
+            "network_bridge": BRIDGE,
+            "memory": 300_000_001,
+            "cpus": 0.5,
+            "settings": SLEEP,
+        },
+        look=look,
+        seen_a={
+            "running": True,
+            "image": str(TINY),
+            "MemoryMax": "1073741824",
+            "CPUQuotaPerSecUSec": "1.500000s",
+            "TasksMax": "256",
+            "NeedDaemonReload": "no",
+            "memory.max": "1073741824",
+            "cpu.max": "150000 100000",
+            "pids.max": "256",
+        },
+        seen_b={
+            "running": True,
+            "MemoryMax": "299999232",
+            "CPUQuotaPerSecUSec": "500ms",
+            "NeedDaemonReload": "no",
+            "memory.max": "299999232",
+            "cpu.max": "50000 100000",
+        },
+        drifts={
+            "limits set with systemctl": set_properties,
+            "a limit written to the kernel, another to the drop-in": behind_systemd,
+            "edited settings": edit_settings,
+            "stopped, its settings gone": stop_and_forget,
+        },
+        touches=(
+            "core.files.write",
+            "engines.nspawn.link",
+            "engines.systemd.reload",
+            "engines.systemd.start",
+            "engines.systemd.set_runtime",
+        ),
+        same_process=leader,
+    )
+
+    def test_what_needs_a_restart_is_stored_said_and_settled_by_any_restart(self):
+        self.apply(self.case.a)
+        process = leader(self.case.name)
+        wanted = {"settings": {"Exec": {"Hostname": "other"}}, "image": str(TREES / "other")}
+        with pytest.raises(Failed, match="no directory tree at"):
+            self.apply(wanted, check=True)
+        (TREES / "other").symlink_to(TINY)
+        told = self.foretold(wanted)
+        assert told["restart_required"] == ["image", "settings[Exec.Hostname]"]
+        assert leader(self.case.name) == process
+        again = self.apply(wanted)
+        assert (again["changed"], again["restart_required"]) == (False, told["restart_required"])
+        run("systemctl", "restart", unit(self.case.name))
+        self.sees({"running": True, "image": str(TREES / "other")})
+        assert self.apply(wanted)["restart_required"] == []
+
+    def test_a_restart_that_is_allowed_and_what_others_wrote(self):
+        SETTINGS.mkdir(exist_ok=True)
+        theirs = (
+            "# theirs\n[Exec]\nParameters=/bin/sleep infinity\nBoot=no\n"
+            "Environment=A=1\nEnvironment=B=2\n\n[X-Theirs]\nKey=1\n"
+        )
+        (SETTINGS / f"{self.case.name}.nspawn").write_text(theirs)
+        drop_in = UNITS / f"{unit(self.case.name)}.d" / "70-theirs.conf"
+        drop_in.parent.mkdir(exist_ok=True)
+        drop_in.write_text("[Service]\nTasksMax=99\n")
+        try:
+            wanted = {"image": str(TINY), "memory": "64M", "restart": "if_needed"}
+            self.apply(wanted)
+            process = leader(self.case.name)
+            changed = {**wanted, "memory": "96M", "settings": {"Exec": {"Hostname": "other"}}}
+            run("systemctl", "set-property", "--runtime", unit(self.case.name), "MemoryMax=80M")
+            assert self.foretold(changed)["restart_required"] == []
+            assert leader(self.case.name) != process
+            self.sees(
+                {
+                    "memory.max": str(96 << 20),
+                    "pids.max": "99",
+                    "settings": theirs.replace("B=2\n", "B=2\nHostname=other\n"),
+                }
+            )
+            self.unchanged(changed)
+            with pytest.raises(Failed, match=r"pids_limit: is set by /etc/.*/70-theirs.conf"):
+                self.apply({"pids_limit": 77}, check=True)
+            (told,) = call("nspawn_info", {"name": [self.case.name]})["resources"]
+            assert told["options"]["settings"]["Exec"]["Environment"] == ["A=1", "B=2"]
+            assert told["owner"] is None
+            self.apply({"state": "absent"})
+            assert drop_in.exists()
+            assert TINY.is_dir()
+        finally:
+            drop_in.unlink(missing_ok=True)
+
+    def test_a_machine_that_cannot_start_says_why(self):
+        spec = {
+            "image": str(TINY),
+            "boot": False,
+            "private_users": "no",
+            "settings": {"Exec": {"Parameters": "/bin/nothing"}},
+        }
+        with pytest.raises(Failed, match=r"did not start: .*last words: .*/bin/nothing"):
+            self.apply(spec)
+        self.apply({**spec, "settings": SLEEP})
+        self.sees({"running": True})
+
+    @pytest.mark.parametrize(
+        ("wrong", "words"),
+        [
+            ({"image": "/srv/nowhere"}, "no directory tree at /srv/nowhere"),
+            ({"image": "relative/path"}, "image: must be an absolute path"),
+            ({"settings": {"Exec": {"Boot": True}}}, "is the option boot"),
+            ({"settings": {"Exec": "Boot"}}, "settings: are sections"),
+            ({"network_bridge": "br/0"}, "network_bridge: is no name"),
+            ({"network_bridge": "br0", "network_veth": False}, "network_veth: can't be off"),
+            ({"private_users": "some"}, "private_users: must be pick"),
+            ({"name": "a_b"}, "name: is no valid name of a machine"),
+        ],
+    )
+    def test_bad_input_touches_nothing(self, wrong, words):
+        for check in (True, False):
+            with pytest.raises(Failed) as failed:
+                self.apply({**self.case.a, **wrong}, check=check)
+            assert words in failed.value.result["msg"]
+        assert look(self.case.name) is None
+
+    def test_a_tree_under_the_machines_name_is_not_replaced(self):
+        own = IMAGES / self.case.name
+        own.mkdir()
+        try:
+            with pytest.raises(Failed, match="is something else and is not replaced"):
+                self.apply({**self.case.a, "state": "present"})
+        finally:
+            own.rmdir()
+
+    def test_enabled_and_stopped(self):
+        spec = {**self.case.a, "state": "stopped", "enabled": True}
+        self.foretold(spec)
+        self.sees({"running": False, "UnitFileState": "enabled"})
+        self.unchanged(spec)
+        self.apply({"state": "stopped", "enabled": False})
+        self.sees({"UnitFileState": "disabled"})
+
+    def test_an_unchanged_run_runs_one_program(self, monkeypatch):
+        from ansible_collections.strata.virt.plugins.module_utils.core import command
+        from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
+        from ansible_collections.strata.virt.plugins.module_utils.kinds.nspawn_container import NspawnContainer
+
+        programs = []
+        plain = command.run
+        monkeypatch.setattr(command, "run", lambda argv, **more: programs.append(argv) or plain(argv, **more))
+        found = NspawnContainer.read_many(None, ["one", "two", "three"])
+        assert (set(found), len(programs)) == ({"one", "two", "three"}, 1)
+        assert not read_one(NspawnContainer({"name": "one", "state": "absent"}), None).exists
+
+
+class TestDebian:
+    """A whole Debian, on a bridge."""
+
+    @pytest.fixture
+    def deb(self):
+        link = IMAGES / "deb"
+        made = not link.exists()
+        if made:
+            link.symlink_to(IMAGES / "trixie")  # somebody's own link is as good as a tree
+        bridge = not Path("/sys/class/net/br0").exists()
+        if bridge:
+            run("ip", "link", "add", "br0", "type", "bridge")
+        call("nspawn_container", {"name": "deb", "state": "absent"})
+        yield "deb"
+        call("nspawn_container", {"name": "deb", "state": "absent"})
+        assert link.exists(), "the tree was removed"
+        if made:
+            link.unlink()
+        if bridge:
+            run("ip", "link", "delete", "br0")
+
+    def test_a_debian_tree_boots_changes_live_and_powers_off(self, deb):
+        spec = {
+            "name": deb,
+            "image": "/var/lib/machines/deb",
+            "state": "started",
+            "boot": True,
+            "network_bridge": "br0",
+            "memory": "2G",
+            "cpus": 1.5,
+            "private_users": "pick",
+        }
+        call("nspawn_container", spec)
+        assert run("systemctl", f"--machine={deb}", "is-system-running", check=False) in ("running", "degraded")
+        seen = look(deb)
+        assert (seen["memory.max"], seen["cpu.max"]) == (str(2 << 30), "150000 100000")
+        assert Path("/sys/class/net/vb-deb/master").resolve().name == "br0"
+        assert Path(f"/proc/{leader(deb)}/uid_map").read_text().split()[1] != "0"
+        process = leader(deb)
+        assert call("nspawn_container", spec)["changed"] is False
+        call("nspawn_container", {**spec, "memory": "1G", "cpus": 1})
+        seen = look(deb)
+        assert (seen["memory.max"], seen["cpu.max"], leader(deb)) == (str(1 << 30), "100000 100000", process)
+        call("nspawn_container", {"name": deb, "state": "stopped"})
+        assert show(deb, "Result") == "success"
+        assert look(deb)["running"] is False

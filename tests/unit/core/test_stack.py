@@ -1,0 +1,253 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stacks, over an engine that is a dictionary: what they validate, order, own, prune, and keep in mind."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from ansible_collections.strata.virt.plugins.module_utils.core import limits, policy, record
+from ansible_collections.strata.virt.plugins.module_utils.core.codec import LINE
+from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
+from ansible_collections.strata.virt.plugins.module_utils.core.field import Field
+from ansible_collections.strata.virt.plugins.module_utils.core.plan import Layer, State
+from ansible_collections.strata.virt.plugins.module_utils.core.resource import Resource
+from ansible_collections.strata.virt.plugins.module_utils.core.stack import Stack
+
+
+class Engine:
+    """Remembers what there is, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, dict] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.reads = 0
+
+
+ENGINE = Engine()
+
+
+class Thing(Resource):
+    kind = "thing"
+    rank = 20
+    states = {"present": "present", "absent": "absent"}
+    fields = (
+        policy.name(),
+        policy.state("present", "absent"),
+        limits.memory(),
+        Field("colour", LINE, default="grey"),
+        Field("password", LINE, secret=True),
+        Field("broken", LINE),
+    )
+
+    @classmethod
+    def open(cls, spec):
+        return ENGINE
+
+    @classmethod
+    def read_many(cls, engine, names):
+        engine.reads += 1
+        mine = {name[1]: value for name, value in engine.there.items() if name[0] == cls.kind}
+        return {
+            name: State("present", value["config"], owner=value["owner"])
+            for name, value in mine.items()
+            if names is None or name in names
+        }
+
+    def create(self, engine, plan):
+        engine.calls.append(("create", self.name))
+        if self.spec.get("broken"):
+            raise StrataError("broke")
+        engine.there[self.kind, self.name] = {"config": dict(plan.want), "owner": self.owner}
+
+    def update(self, engine, plan):
+        engine.calls.append(("update", self.name))
+        engine.there[self.kind, self.name]["config"].update(plan.of(Layer.CONFIG))
+
+    recreate = update
+
+    def remove(self, engine, plan):
+        engine.calls.append(("remove", self.name))
+        del engine.there[self.kind, self.name]
+
+
+class Base(Thing):
+    kind = "base"
+    rank = 10
+
+
+class Deaf(Thing):
+    kind = "deaf"
+
+    @classmethod
+    def open(cls, spec):
+        raise StrataError("the daemon is not running", hint="Start it")
+
+
+KINDS = {kind.kind: kind for kind in (Thing, Base, Deaf)}
+
+
+@pytest.fixture(autouse=True)
+def _fresh(tmp_path, monkeypatch):
+    ENGINE.__init__()
+    monkeypatch.setattr(record, "FOLDER", str(tmp_path))
+
+
+def stack(*entries, name="s", prune=True, check=False) -> dict:
+    made = Stack(name, list(entries), KINDS.get, KINDS, prune=prune)
+    made.read()
+    if made.errors:
+        raise made.errors[0]
+    if not check:
+        made.apply()
+    return made.result()
+
+
+def foreign(name: str, **config) -> None:
+    ENGINE.there["thing", name] = {"config": config, "owner": None}
+
+
+def test_it_creates_and_settles():
+    entries = [{"thing": {"name": "a", "memory": "1G"}}, {"thing": {"name": "b"}}]
+    assert stack(*entries, check=True)["changed"]
+    assert ENGINE.there == {}
+    assert stack(*entries)["changed"]
+    assert not stack(*entries)["changed"]
+
+
+def test_an_unchanged_run_reads_in_bulk_and_writes_nothing(monkeypatch):
+    entries = [{"thing": {"name": f"n{number}"}} for number in range(100)]
+    stack(*entries)
+    ENGINE.reads = 0
+    monkeypatch.setattr(record.files, "write", None)
+    assert not stack(*entries)["changed"]
+    assert ENGINE.reads == 1
+
+
+def test_ranks_are_applied_in_order_and_removed_in_reverse():
+    stack({"thing": {"name": "late"}}, {"base": {"name": "early"}})
+    assert [call[1] for call in ENGINE.calls] == ["early", "late"]
+    ENGINE.calls.clear()
+    stack()
+    assert ENGINE.calls == [("remove", "late"), ("remove", "early")]
+
+
+def test_shuffled_entries_end_in_the_same_state():
+    entries = [{"thing": {"name": f"n{number}", "colour": str(number)}} for number in range(20)]
+    stack(*entries)
+    first = json.dumps(sorted(map(repr, ENGINE.there.items())))
+    ENGINE.__init__()
+    random.Random(7).shuffle(entries)
+    stack(*entries, name="t")
+    assert json.dumps(sorted(map(repr, ENGINE.there.items()))) == first.replace("'s'", "'t'")
+
+
+def test_prune_takes_only_what_the_stack_made():
+    foreign("theirs")
+    stack({"thing": {"name": "mine"}}, {"thing": {"name": "theirs", "memory": "1G"}})
+    stack({"thing": {"name": "other"}}, name="another")
+    result = stack()
+    assert set(ENGINE.there) == {("thing", "theirs"), ("thing", "other")}
+    assert [one["name"] for one in result["resources"] if one.get("pruned")] == ["mine"]
+
+
+def test_without_prune_what_is_no_longer_declared_stays_owned():
+    stack({"thing": {"name": "mine"}}, prune=False)
+    stack(prune=False)
+    assert set(ENGINE.there) == {("thing", "mine")}
+    stack(prune=True)
+    assert ENGINE.there == {}
+
+
+def test_prune_works_without_the_record(tmp_path):
+    stack({"thing": {"name": "mine"}})
+    (tmp_path / "s.json").unlink()
+    stack()
+    assert ENGINE.there == {}
+
+
+def test_a_dropped_option_goes_back_to_its_default():
+    stack({"thing": {"name": "a", "colour": "red", "memory": "1G"}})
+    stack({"thing": {"name": "a", "memory": "1G"}})
+    assert ENGINE.there["thing", "a"]["config"]["colour"] == "grey"
+
+
+def test_what_others_set_stays():
+    foreign("a", colour="blue")
+    stack({"thing": {"name": "a", "memory": "1G"}})
+    stack({"thing": {"name": "a"}})
+    assert ENGINE.there["thing", "a"]["config"] == {"colour": "blue", "memory": "max"}
+
+
+def test_dropped_options_are_remembered_over_a_failed_run():
+    stack({"thing": {"name": "a", "colour": "red"}})
+    made = Stack("s", [{"thing": {"name": "a", "memory": "1G"}}], KINDS.get, KINDS)
+    made.read()
+    made._write_ahead()  # and then it is killed
+    stack({"thing": {"name": "a", "memory": "1G"}})
+    assert ENGINE.there["thing", "a"]["config"]["colour"] == "grey"
+
+
+def test_one_failure_does_not_stop_the_others():
+    made = Stack("s", [{"thing": {"name": "x", "broken": "yes"}}, {"thing": {"name": "y"}}], KINDS.get, KINDS)
+    made.read()
+    made.apply()
+    assert [str(error) for error in made.errors] == ["thing/x: broke"]
+    assert ("thing", "y") in ENGINE.there
+
+
+def test_an_engine_that_is_down_stops_everything_before_anything_is_touched():
+    with pytest.raises(StrataError, match=r"deaf/x: the daemon is not running. Start it"):
+        stack({"thing": {"name": "a"}}, {"deaf": {"name": "x"}})
+    assert ENGINE.there == {}
+
+
+def test_another_stacks_things_are_not_taken():
+    stack({"thing": {"name": "a"}}, name="first")
+    with pytest.raises(StrataError, match="belongs to the stack 'first'"):
+        stack({"thing": {"name": "a"}}, name="second")
+
+
+def test_secrets_are_kept_as_hashes(tmp_path):
+    stack({"thing": {"name": "a", "password": "hunter2"}})
+    text = (tmp_path / "s.json").read_text()
+    assert "hunter2" not in text
+    assert "sha256:" in text
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"thong": {"name": "a"}}, "there is no kind 'thong'"),
+        ({"thing": {"name": "a", "shape": "round"}}, "thing/a.*shape"),
+        ({"thing": {"name": "a", "memory": "12X"}}, "thing/a: memory: is no size"),
+        ({"thing": {"name": ""}}, "name: must not be empty"),
+        ({"thing": {"name": "a/b"}}, "name: is no valid name"),
+        ({"thing": {"name": "a/../b"}}, "name: is no valid name"),
+        ({"thing": {}}, "name"),
+        ({"thing": {"name": "a", "state": "sideways"}}, "state"),
+        ({"thing": None}, "options of an entry are a mapping"),
+        ({"thing": {"name": "a"}, "base": {"name": "b"}}, "one kind and its options"),
+        ("thing", "one kind and its options"),
+    ],
+)
+def test_a_bad_entry_is_named_and_nothing_is_read(entry, words):
+    with pytest.raises(StrataError, match=words) as refused:
+        stack({"thing": {"name": "good"}}, entry)
+    assert "resources[1]" in str(refused.value)
+    assert ENGINE.reads == 0
+
+
+def test_two_entries_for_the_same_thing():
+    with pytest.raises(StrataError, match="thing/a: is declared twice"):
+        stack({"thing": {"name": "a"}}, {"thing": {"name": "a"}})
+
+
+def test_every_bad_entry_is_named_at_once():
+    with pytest.raises(StrataError) as refused:
+        stack({"thing": {"name": ""}}, {"thong": {}})
+    assert "resources[0]" in str(refused.value)
+    assert "resources[1]" in str(refused.value)

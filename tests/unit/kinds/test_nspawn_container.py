@@ -1,0 +1,251 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nspawn_container: its files, what systemd says, and what is planned. The fixtures are a Debian 13's own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.strata.virt.plugins.module_utils.core import command
+from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
+from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Layer
+from ansible_collections.strata.virt.plugins.module_utils.engines import cgroupfs, nspawn, systemd, unitlimits
+from ansible_collections.strata.virt.plugins.module_utils.engines.unitfile import UnitFile
+from ansible_collections.strata.virt.plugins.module_utils.kinds import nspawn_settings
+from ansible_collections.strata.virt.plugins.module_utils.kinds.nspawn_container import NspawnContainer
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "nspawn_container"
+GIB = 1024**3
+MIB = 1024**2
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """The recorded host: build runs and its memory was changed by hand, theirs is stored, gone is not there."""
+    folders = {"SETTINGS": "settings", "IMAGES": "images", "RUN": "run"}
+    for constant, folder in folders.items():
+        (tmp_path / folder).mkdir()
+        monkeypatch.setattr(nspawn, constant, str(tmp_path / folder))
+    units, kernel = tmp_path / "units", tmp_path / "cgroup"
+    monkeypatch.setattr(systemd, "UNITS", str(units))
+    monkeypatch.setattr(cgroupfs, "MOUNT", str(kernel))
+    group = kernel / "machine.slice" / "systemd-nspawn@build.service"
+    drop_ins = units / "systemd-nspawn@build.service.d"
+    group.mkdir(parents=True)
+    drop_ins.mkdir(parents=True)
+    for file in ("memory.max", "cpu.max", "pids.max"):
+        shutil.copy(FIXTURES / file, group)
+    shutil.copy(FIXTURES / "50-strata.conf", drop_ins)
+    runtime = tmp_path / "50-MemoryMax.conf"
+    shutil.copy(FIXTURES / "50-MemoryMax.conf", runtime)
+    for name in ("build", "theirs"):
+        shutil.copy(FIXTURES / f"{name}.nspawn", tmp_path / "settings")
+    shutil.copy(FIXTURES / "build.nspawn", tmp_path / "run")
+    for folder in (tmp_path / "images" / "build", tmp_path / "run" / "build.image"):
+        folder.symlink_to("/srv/strata-fix/tiny")
+    answer = (FIXTURES / "show.txt").read_text().replace("/etc/systemd/system", str(units))
+    answer = answer.replace("/run/systemd/system.control/systemd-nspawn@build.service.d", str(tmp_path))
+    programs = []
+
+    def run(argv, **_more):
+        programs.append(argv)
+        return subprocess.CompletedProcess(argv, 0, answer, "")
+
+    monkeypatch.setattr(command, "run", run)
+    host = NspawnContainer.read_many(None, ["build", "theirs", "gone"])
+    assert len(programs) == 1, "more than one program for three machines"
+    return host
+
+
+def known(state, **facts):
+    return replace(state, facts={**state.facts, "image_there": True, "image_taken": False, **facts})
+
+
+def plan(seen, facts=None, **options):
+    return NspawnContainer({"name": "build", **options}).plan(known(seen, **(facts or {})))
+
+
+def test_what_is_stored_and_what_runs_are_told_apart(host):
+    build = host["build"]
+    assert (build.status, build.owner) == ("running", "")
+    assert (build.config["memory"], build.live["memory"]) == (GIB, 64 * MIB)
+    assert build.config["cpus"] == build.live["cpus"] == 150_000
+    assert build.config["pids_limit"] == build.live["pids_limit"] == 256
+    assert build.config["boot"] is build.live["boot"] is False
+    assert build.config["image"] == build.live["image"] == "/srv/strata-fix/tiny"
+    assert build.config["settings"] == {"Exec.Parameters": "/bin/sleep infinity", "Exec.Hostname": "build"}
+    assert build.facts["stale"] is False
+
+
+def test_what_somebody_else_stored_is_read_and_what_is_not_there_is_absent(host):
+    theirs = host["theirs"]
+    assert (theirs.status, theirs.owner, theirs.live) == ("stopped", None, None)
+    assert theirs.config["settings"] == {"Exec.Parameters": "/bin/sleep infinity", "Files.Bind": ("/srv", "/mnt")}
+    assert theirs.config["pids_limit"] == 16384
+    assert not host["gone"].exists
+
+
+def test_a_limit_that_drifted_is_brought_back_live(host):
+    made = plan(host["build"], memory="1G", cpus=1.5)
+    assert made.steps == ("update",)
+    assert made.of(Layer.LIVE) == {"memory": GIB}
+
+
+def test_a_new_limit_is_stored_and_brought_in_live(host):
+    made = plan(host["build"], memory="2G", pids_limit="max")
+    assert made.steps == ("configure", "update")
+    assert made.restart_required == []
+
+
+def test_other_settings_are_stored_and_wait_for_a_restart(host):
+    wanted = {"boot": True, "settings": {"Exec": {"Hostname": "other"}}}
+    made = plan(host["build"], **wanted)
+    assert made.steps == ("configure",)
+    assert made.restart_required == ["boot", "settings[Exec.Hostname]"]
+    assert plan(host["build"], restart="if_needed", **wanted).steps == ("configure", "restart")
+
+
+def test_a_drifted_limit_is_put_right_before_a_restart(host):
+    made = plan(host["build"], restart="if_needed", memory="1G", boot=True)
+    assert made.steps == ("configure", "update", "restart")
+
+
+def test_what_systemd_has_not_read_is_read(host):
+    made = plan(host["build"], {"stale": True}, cpus=1.5)
+    assert made.steps == ("update",)
+    assert [change.name for change in made.changes] == ["unit"]
+    assert not plan(host["gone"], {"stale": True}, state="absent")
+
+
+def test_a_missing_tree_is_an_error_before_anything_is_touched(host):
+    with pytest.raises(StrataError, match=r"no directory tree at .*/build. .*debootstrap"):
+        NspawnContainer({"name": "build"}).plan(replace(ABSENT, facts={"image_there": False, "image_taken": False}))
+    assert not plan(host["build"], {"image_there": False}, cpus=1.5)  # it runs: nobody asks for its tree
+
+
+def test_a_later_drop_in_of_somebody_elses_is_named(host):
+    facts = {"limits_from": {"cpus": "/etc/systemd/system/x.service.d/90-theirs.conf"}}
+    with pytest.raises(StrataError, match=r"cpus: is set by .*90-theirs.conf"):
+        plan(host["build"], facts, cpus=2)
+
+
+def test_a_machine_on_its_way_is_waited_for(host):
+    starting = replace(host["theirs"], status="starting")
+    assert plan(starting).steps == ("start",)
+    assert plan(starting, state="stopped").steps == ("stop",)
+    assert plan(replace(starting, status="stopping")).steps == ("stop", "start")
+
+
+def test_an_export_declares_what_is_there(host):
+    for name in ("build", "theirs"):
+        options = NspawnContainer.export(name, host[name])
+        made = NspawnContainer(options).plan(known(host[name]))
+        assert [change.layer for change in made.changes] == ([Layer.LIVE] if name == "build" else [])
+
+
+def test_a_stack_drops_settings_key_by_key(host):
+    applied = {"settings": {"Exec": {"Hostname": "build", "Parameters": "x"}}}
+    wanted = NspawnContainer(
+        {"name": "build", "settings": {"Exec": {"Parameters": "/bin/sleep infinity"}}}, applied=applied
+    )
+    made = wanted.plan(known(host["build"]))
+    assert [(change.name, change.after) for change in made.changes] == [("settings[Exec.Hostname]", None)]
+
+
+# Files in systemd's syntax.
+
+TEXT = """\
+# theirs
+[Exec]
+Boot=no
+  Environment = A=1
+; between
+Environment=B=2
+Parameters=/bin/sh -c \\
+# not part of it
+   true
+
+[X-Theirs]
+Key
+"""
+
+
+def test_a_file_that_nobody_changes_stays_as_it_is():
+    assert UnitFile(TEXT).text == TEXT
+    assert nspawn_settings.patch(TEXT, {"boot": False, "settings": {"Exec.Environment": ("A=1", "B=2")}}) == TEXT
+
+
+def test_continued_lines_and_repeated_keys_are_read():
+    file = UnitFile(TEXT)
+    assert file.all("Exec", "Environment") == ["A=1", "B=2"]
+    assert file.last("Exec", "Parameters") == "/bin/sh -c true"
+    assert file.last("Exec", "Hostname") is None
+
+
+def test_a_key_changes_in_its_place_and_a_new_one_comes_at_its_sections_end():
+    text = nspawn_settings.patch(TEXT, {"boot": True, "private_users": "no", "settings": {"Exec.Environment": "C=3"}})
+    expected = TEXT.replace("Boot=no\n", "").replace("  Environment = A=1\n", "Environment=C=3\n")
+    expected = expected.replace("Environment=B=2\n", "").replace("   true\n", "   true\nPrivateUsers=no\n")
+    assert text == expected
+
+
+def test_sections_are_made_at_the_end():
+    assert (
+        nspawn_settings.patch("[Exec]\nBoot=no", {"network_bridge": "br0"})
+        == "[Exec]\nBoot=no\n\n[Network]\nBridge=br0\n"
+    )
+
+
+def test_what_switches_the_interface_off_is_known():
+    read = nspawn_settings.read_settings
+    assert read("")["network_veth"] is True
+    assert read("[Network]\nPrivate=yes\n")["network_veth"] is False
+    assert read("[Network]\nBridge=br0\n")["network_veth"] is True
+    assert "VirtualEthernet=yes" in nspawn_settings.patch("[Network]\nPrivate=yes\n", {"network_veth": True})
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [("1.5", "150%"), ("0.12345", "12.34%"), ("max", ""), ("123.4567", "12345.67%"), ("0.01", "1%")]
+)
+def test_cpus_survive_the_way_through_systemds_words(given, text):
+    quota = unitlimits.exact_cpus(given)
+    assert unitlimits.CPUS.write(quota) == text
+    assert unitlimits.CPUS.parse(text) == quota
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"), [("1.500000s", 150_000), ("200ms", 20_000), ("1min 30s", 9_000_000), ("infinity", "max")]
+)
+def test_what_systemd_tells_of_cpus(text, quota):
+    assert unitlimits.CPUS.parse_prop(text) == quota
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "a_b"}, "name: is no valid name of a machine"),
+        ({"name": "a" * 65}, "name: is no valid name"),
+        ({"settings": {"Exec": {"Boot": True}}}, "settings: hold Exec.Boot, which is the option boot"),
+        ({"settings": {"Exec": "Boot"}}, "settings: are sections"),
+        ({"settings": {"Exec]": {"A": 1}}}, "no section and key"),
+        ({"settings": {"Exec": {"Hostname": "a\nb"}}}, "single line"),
+        ({"settings": {"Exec": {"Hostname": "a\\"}}}, "backslash"),
+        ({"image": "a/b"}, "image: must be an absolute path"),
+        ({"network_bridge": "br0", "network_veth": False}, "network_veth: can't be off"),
+        ({"private_users": "some"}, "private_users: must be pick"),
+    ],
+)
+def test_bad_options_are_named(options, words):
+    with pytest.raises(StrataError) as refused:
+        NspawnContainer({"name": "build", **options})
+    assert words in str(refused.value)
+
+
+def test_booleans_of_private_users_are_what_yaml_makes_of_yes_and_no():
+    spec = NspawnContainer({"name": "a", "private_users": "False", "boot": True, "image": "trixie"}).spec
+    assert (spec["private_users"], spec["image"]) == ("no", "/var/lib/machines/trixie")
