@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # Copyright: strata.virt contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Makes a container, keeps it as declared, starts, stops and removes it.
-  - Limits of cpu, memory and processes and the restart policy change while it runs. Everything else needs a new container,
-    which takes over only once it is made, and has to prove itself before the old one goes. If it fails, the old one is back.
+  - Limits of cpu, memory and processes and the restart policy change while it runs. Everything else needs a new
+    container,
+    which takes over only once it is made, and has to prove itself before the old one goes. If it fails, the old one
+    is back.
   - What a task doesn't name is carried over to the new container, volumes without a name and networks above all.
   - What the image gives counts as not set, so that it follows the image.
 extends_documentation_fragment:
@@ -29,7 +32,8 @@ options:
     required: true
   state:
     description:
-      - V(started) makes, repairs and starts it, V(stopped) makes, repairs and stops it, V(present) makes and repairs it and
+      - V(started) makes, repairs and starts it, V(stopped) makes, repairs and stops it, V(present) makes and
+        repairs it and
         leaves it running or not, V(absent) stops and removes it, and keeps its image and all of its volumes.
     type: str
     choices: [started, present, stopped, absent]
@@ -98,11 +102,14 @@ options:
     description:
       - A profile that gives every security option, so that whatever somebody loosened is seen and repaired.
       - V(privileged) has no opinion.
-      - V(baseline) lets nothing through that is known to lead to the host. No privileged mode, no namespaces or devices of the
-        host, no added capabilities but those named, no lifted confinement, no engine's socket, no writable C(/proc), C(/sys)
+      - V(baseline) lets nothing through that is known to lead to the host. No privileged mode, no namespaces or
+        devices of the
+        host, no added capabilities but those named, no lifted confinement, no engine's socket, no writable
+        C(/proc), C(/sys)
         or C(/dev).
       - V(restricted) adds to it. No capabilities but those named, no new privileges, a read-only root with C(/tmp) and
-        C(/run) in memory, the image's own user if it isn't root, else 65534:65534, and limits of memory, cpu and processes,
+        C(/run) in memory, the image's own user if it isn't root, else 65534:65534, and limits of memory, cpu and
+        processes,
         which are 512M, 1 and 256 where they aren't given.
       - An option that breaks the profile is an error, unless O(hardening_exceptions) names it.
     type: str
@@ -121,7 +128,8 @@ options:
     default: if_needed
   timeout:
     description:
-      - How long a new container may take to become healthy, in seconds or as V(5m). One without a health check has to run
+      - How long a new container may take to become healthy, in seconds or as V(5m). One without a health check has
+        to run
         for two seconds.
     type: str
     default: "60"
@@ -131,7 +139,8 @@ options:
     type: str
     default: unix:///var/run/docker.sock
 notes:
-  - A run that was cut short leaves at most containers named C(NAME.strata-next) and C(NAME.strata-previous), which the next
+  - A run that was cut short leaves at most containers named C(NAME.strata-next) and C(NAME.strata-previous), which
+    the next
     run recognises, tells of and clears up.
 seealso:
   - module: strata.virt.docker_container_info

@@ -163,7 +163,7 @@ options:
       - Start it when the host boots.
     type: bool
 seealso:
-  - module: strata.virt.libvirt_domain_info
+  - module: strata.virt.libvirt_info
   - module: strata.virt.stack
 """
 
@@ -178,13 +178,13 @@ EXAMPLES = r"""
     state: running
 
 - name: Room to grow while it runs
-  strata.virt.libvirt_domain: {name: vm1, memory: 512M, memory_max: 2G, vcpus: 1, vcpus_max: 4, restart: if_needed}
+  strata.virt.libvirt_domain: {name: vm2, memory: 512M, memory_max: 2G, vcpus: 1, vcpus_max: 4}
 
 - name: Boot a kernel directly, and keep what it says
   strata.virt.libvirt_domain:
     name: tiny
     memory: 256M
-    kernel: /boot/vmlinuz
+    kernel: /var/lib/libvirt/images/vmlinuz
     initrd: /var/lib/libvirt/images/tiny.cpio
     cmdline: console=ttyS0
     console_log: /var/log/libvirt/qemu/tiny-console.log

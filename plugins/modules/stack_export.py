@@ -33,11 +33,10 @@ EXAMPLES = r"""
   strata.virt.stack_export:
   register: host
 
-- name: Declare it elsewhere
+- name: Declare what there is, which changes nothing
   strata.virt.stack:
-    name: copy
+    name: demo
     resources: "{{ host.resources }}"
-  check_mode: true
 """
 
 RETURN = r"""

@@ -93,6 +93,10 @@ class Bench:
             raise Failed(f"{module} did not leave everything unchanged:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
         return took
 
+    @staticmethod
+    def says(words: str) -> None:
+        print(f"-- {words}", file=sys.stderr, flush=True)
+
     def processes(self, *words: str) -> int:
         """How many processes a run of target.py starts, itself included: forks and program starts, not threads."""
         trace = self.folder / "trace"
@@ -202,14 +206,17 @@ def measure(bench: Bench, subject: Subject, count: int) -> Sample:
     stack = {"name": f"bench-{subject.noun}", "resources": [{subject.kind: options} for options in declared]}
     arguments = bench.folder / "stack.json"
     arguments.write_text(json.dumps(stack))
+    bench.says(f"{count} {subject.noun}: making them")
     bench.play("strata.virt.stack", stack, unchanged=False)  # makes those that aren't there yet
 
+    bench.says(f"{count} {subject.noun}: reading them")
     url, runs = subject.url(bench), []
     for _ in range(bench.repeats):  # taken in turns, so that what disturbs one disturbs the other
         runs.append((*bench.target("raw", subject.noun, url), *bench.target("stack", str(arguments))))
     raw, script, inside, module = (min(column) for column in zip(*runs))  # noise only ever adds
 
     peers = subject.for_peer(bench, declared)
+    bench.says(f"{count} {subject.noun}: playbooks")
     return Sample(
         nothing=min(bench.play("ansible.builtin.ping", {}) for _ in range(3)),
         stack=min(bench.play("strata.virt.stack", stack) for _ in range(3)),
@@ -256,15 +263,16 @@ def report(subject: Subject, counts: list[int], samples: list[Sample]) -> None:
         ("imports done", "raw", (("raw", "the bare library reads them"), ("inside", "inside the module stack"))),
         ("whole process", "script", (("script", "the bare library reads them"), ("module", "the module stack"))),
     )
-    width = max(len(label) for _title, _base, rows in groups for _name, label in rows) + 2
-    print(f"\nunchanged {subject.noun:<{width - 10}}" + "".join(f"{count:>10}" for count in counts) + "   grows   ratio")
+    width = 56
+    heads = "".join(f"{count:>10}" for count in counts)
+    print(f"\n{'unchanged ' + subject.noun:<{width}}{heads}   grows   ratio")
     for title, base, rows in groups:
         print(f"  {title}")
         for name, label in rows:
             values = [getattr(sample, name) for sample in samples]
             ratio = values[-1] / getattr(samples[-1], base)
             cells = "".join(f"{seconds(value):>10}" for value in values)
-            print(f"    {label:<{width - 4}}{cells}{values[-1] / values[0]:>7.1f}×{ratio:>7.1f}×")
+            print(f"    {label:<{width - 4}}{cells}{values[-1] / values[0]:>7.1f}x{ratio:>7.1f}x")
     cells = "".join(f"{sample.processes:>10}" for sample in samples)
     print(f"  {'processes started by the module stack':<{width - 2}}{cells}\n")
 
@@ -273,12 +281,12 @@ def report(subject: Subject, counts: list[int], samples: list[Sample]) -> None:
     numbers = {sample.processes for sample in samples}
     verdict(
         last.inside <= allowed,
-        f"inside the module: {seconds(last.inside)} for {count}; {TIMES_RAW}× the bare library's {seconds(last.raw)}"
+        f"inside the module: {seconds(last.inside)} for {count}; {TIMES_RAW}x the bare library's {seconds(last.raw)}"
         f" and {seconds(BESIDE_RAW)} are {seconds(allowed)}",
     )
     verdict(
         last.peer / last.stack >= TIMES_PEER,
-        f"whole playbook: {last.peer / last.stack:.1f}× as fast as the peer's loop of {count}; {TIMES_PEER}× is asked",
+        f"whole playbook: {last.peer / last.stack:.1f}x as fast as the peer's loop of {count}; {TIMES_PEER}x is asked",
     )
     verdict(len(numbers) == 1, f"processes: {', '.join(map(str, sorted(numbers)))}, whatever the number of workloads")
 
@@ -330,7 +338,7 @@ def libvirtd(folder: Path) -> contextlib.AbstractContextManager[None]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder, for this run alone")
-    parser.add_argument("--repeats", type=int, default=7, help="how often the short measurements are taken")
+    parser.add_argument("--repeats", type=int, default=11, help="how often the short measurements are taken")
     parser.add_argument("counts", type=int, nargs="*", default=[10, 50, 100], help="how many workloads, rising")
     options = parser.parse_args()
     bench, counts = Bench(options.folder, options.repeats), options.counts

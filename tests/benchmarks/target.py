@@ -58,6 +58,9 @@ def stack(path: str) -> float:
     for kind in {kind for entry in options["resources"] for kind in entry}:
         registry.find(kind)
         importlib.import_module(kind.partition("_")[0])  # the library: docker of docker_container
+    for profile in ("legacy_c2m", "legacy_m2c"):  # how options and results travel, from ansible-core 2.19 on
+        with contextlib.suppress(ImportError):
+            importlib.import_module(f"ansible.module_utils._internal._json._profiles._module_{profile}")
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
     basic._ANSIBLE_PROFILE = "legacy"
     said = io.StringIO()

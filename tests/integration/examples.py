@@ -36,6 +36,13 @@ def settled(task: dict) -> list[dict]:
     return [task, again, proof]
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a task out each time, so that the playbook reads like one."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def main() -> None:
     tasks = [task for door in sys.argv[1:] for task in examples(door)]
     ordered = [task for task in tasks if not takes_away(task)] + [task for task in tasks if takes_away(task)]
@@ -45,7 +52,7 @@ def main() -> None:
         "gather_facts": False,
         "tasks": [step for task in ordered for step in settled(task)],
     }
-    yaml.safe_dump([play], sys.stdout, sort_keys=False, width=120)
+    yaml.dump([play], sys.stdout, Dumper=_Plain, sort_keys=False, width=120)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from .errors import StrataError
 VARIABLE = "STRATA_PROGRESS"
 """The environment variable that names the file; without it, nobody is listening."""
 
-_LAST_LINES = 15
+_LAST_LINES = 30
+_ERRORS = ("E: ", "Err:", "error:")
 
 
 def say(text: str) -> None:
@@ -63,4 +64,6 @@ def run(
             if text:
                 say(text)
     if process.returncode != 0:
-        raise StrataError(f"{os.path.basename(argv[0])} failed with status {process.returncode}: {'; '.join(said)}")
+        errors = [line for line in said if line.startswith(_ERRORS)]
+        words = "; ".join(errors or said)
+        raise StrataError(f"{os.path.basename(argv[0])} failed with status {process.returncode}: {words}")

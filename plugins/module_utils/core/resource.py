@@ -141,7 +141,8 @@ class Resource:
                 dropped = {} if last is None else dict.fromkeys(field.codec.parse(last))
                 values[field.name] = {**dropped, **(now or {})}
             elif now is not None:
-                values[field.name] = field.renewed(now, last)
+                same = last is None or last == self.options.get(field.name)
+                values[field.name] = now if same else field.renewed(now, last)
             elif last is not None:
                 values[field.name] = field.default
         return values

@@ -31,6 +31,7 @@ class Item:
     plan: Plan = field(default_factory=Plan)
     error: StrataError | None = None
     pruned: bool = False
+    state: State = ABSENT
 
     @property
     def identity(self) -> tuple[str, str, Hashable]:
@@ -44,6 +45,13 @@ class Item:
         if self.error is not None:
             shown["error"] = str(self.error)
         return shown
+
+
+class _Uncopied(dict):
+    """Options that are the stack's own. The validator copies what it is given, at a third of its whole cost."""
+
+    def __deepcopy__(self, _memo: object) -> dict[str, Any]:
+        return dict(self)
 
 
 def _reach(resource: Resource) -> Hashable:
@@ -118,7 +126,7 @@ class Stack:
             raise StrataError("the options of an entry are a mapping", entry=str(word), value=options)
         if kind not in self.validators:
             self.validators[kind] = ArgumentSpecValidator(kind.argument_spec())
-        checked = self.validators[kind].validate(dict(options))
+        checked = self.validators[kind].validate(_Uncopied(options))
         if checked.error_messages:
             raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get(kind.identity)}")
         given = checked.validated_parameters
@@ -179,10 +187,15 @@ class Stack:
             if _reach(probe) not in self.found:
                 self.found[_reach(probe)] = kind.read_many(engine, None)
             for name, state in self.found[_reach(probe)].items():
-                gone = kind({**probe.options, kind.identity: name, "state": "absent"}, owner=self.name)
-                item = Item(gone, engine, gone.plan(state), pruned=True)
-                if state.exists and state.owner == self.name and item.identity not in declared:
-                    orphans.append(item)
+                if state.exists and state.owner == self.name:
+                    gone = kind({**probe.options, kind.identity: name, "state": "absent"}, owner=self.name)
+                    orphans.append(Item(gone, engine, pruned=True, state=state))
+        orphans = [item for item in orphans if item.identity not in declared]
+        for item in orphans:
+            try:
+                item.plan = item.resource.plan(item.state)
+            except StrataError as error:
+                item.error = error.at(item.resource.entry)
         return orphans
 
     def _probes(self) -> list[Resource]:

@@ -66,7 +66,7 @@ def debootstrap(debian: Debian, path: str, format: str, handles: Sequence[int] =
 
     Args:
         debian: What goes into it.
-        path: Where; what is there already is replaced.
+        path: Where; nothing is there yet.
         format: ``directory`` or ``tar``.
         handles: Open files that mmdebstrap inherits.
 
@@ -86,7 +86,6 @@ def debootstrap(debian: Debian, path: str, format: str, handles: Sequence[int] =
     argv += ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
     argv += ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright"]
     overlay = f"{path}.overlay.tar"
-    trees.remove(path)
     if debian.overlay:
         trees.pack(debian.overlay, overlay)
         argv += [f"--essential-hook={_hook('tar-in', overlay, '/')}"]
@@ -123,8 +122,6 @@ def disk(debian: Debian, path: str, size: int, label: str, handles: Sequence[int
     """
     tool = command.need("mke2fs", "e2fsprogs")
     source, tree = f"{path}.source", f"{path}.tree"
-    for leftover in (source, tree):
-        trees.remove(leftover)
     debootstrap(debian, source, "tar" if rootless() else "directory", handles)
     with open(path, "wb") as file:
         file.truncate(size)

@@ -37,7 +37,7 @@ def _set_of(parse: Callable[[str], Iterable[str]]) -> Codec:
 
 
 _PORT = re.compile(
-    r"(?:(?P<ip>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?:(?P<host>\d+(?:-\d+)?)?:)?(?P<inner>\d+(?:-\d+)?)(?:/(?P<proto>tcp|udp|sctp))?"
+    r"(?:(?P<ip>\[[0-9a-fA-F:]+\]|\d+(?:\.\d+){3}):)?(?:(?P<host>\d+(?:-\d+)?)?:)?(?P<inner>\d+(?:-\d+)?)(?:/(?P<proto>tcp|udp|sctp))?"
 )
 
 
@@ -268,13 +268,11 @@ def _write_restart(body: Body, value: Any) -> None:
 
 
 def _read_ports(document: Document, _image: Document) -> Any:
-    bindings = document["HostConfig"].get("PortBindings") or {}
+    bindings: Mapping[str, Any] = document["HostConfig"].get("PortBindings") or {}
+    # None stands for a port of the engine's choice.
+    ports = [(inner, one) for inner, ones in bindings.items() for one in ones or [{}]]
     return tuple(
-        sorted(
-            f"{_bracketed(one.get('HostIp') or '')}:{one.get('HostPort') or ''}:{inner}"
-            for inner, ones in bindings.items()
-            for one in ones or ({},)
-        )
+        sorted(f"{_bracketed(one.get('HostIp') or '')}:{one.get('HostPort') or ''}:{inner}" for inner, one in ports)
     )
 
 
@@ -369,6 +367,8 @@ def _write_namespaces(body: Body, value: Any) -> None:
     for name, key in _NAMESPACES.items():
         if name not in value and body["HostConfig"].get(key) == "host":
             del body["HostConfig"][key]
+    if "cgroup" not in value:
+        body["HostConfig"]["CgroupnsMode"] = "private"  # with cgroup v1 the daemon's own default is the host's
 
 
 def _read_devices(document: Document, _image: Document) -> Any:

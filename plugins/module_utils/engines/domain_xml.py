@@ -23,6 +23,8 @@ MARK = f"{{{NAMESPACE}}}strata"
 
 Row = Mapping[str, Any]
 
+ET.register_namespace("strata", NAMESPACE)
+
 SKELETON = """<domain>
   <name/><metadata/><memory unit='KiB'/><vcpu>1</vcpu>
   <os><type>hvm</type></os><features><acpi/><apic/></features>
@@ -33,7 +35,6 @@ SKELETON = """<domain>
 
 def parse(text: str) -> ET.Element:
     """A document; prefixes of name spaces are kept as they are written back."""
-    ET.register_namespace("strata", NAMESPACE)
     if "xmlns:" in text.replace("xmlns:strata=", ""):  # others than our own: worth parsing it twice
         for _event, (prefix, uri) in ET.iterparse(io.StringIO(text), events=("start-ns",)):
             if prefix and not re.fullmatch(r"ns\d+", prefix):  # that pattern is ElementTree's own
@@ -208,7 +209,7 @@ class Devices:
         return dict(self.elements(root)).get(key)
 
     def get(self, root: ET.Element) -> tuple[dict[str, Any], ...]:
-        return tuple(self.entry(element) for _key, element in self.elements(root))
+        return tuple(self.entry(element) for element in root.iterfind(f"devices/{self.tag}") if self.fits(element))
 
     def put(self, root: ET.Element, rows: Any) -> None:
         wanted = {self.key(row): row for row in rows or ()}

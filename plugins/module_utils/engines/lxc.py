@@ -243,3 +243,18 @@ def _told(log: str) -> str:
     """What a log says, without the places in LXC's source."""
     told = [line.rpartition(" - ")[2].strip() if "ERROR" in line else "" for line in log.splitlines()]
     return "; ".join([line for line in told if line][-_LOG_LINES:])
+
+
+def made_with(config: Config) -> str | None:
+    """The template, from the comment that lxc-create leaves (LXC: lxccontainer.c, prepend_lxc_header)."""
+    path = config.comment("# Template used to create this container:")
+    return path.replace(f"{TEMPLATES}/lxc-", "") if path else None
+
+
+def inside(rootfs: str | None, folder: str) -> bool:
+    """Whether a root file system is a plain folder of the container's own, so that it goes with it."""
+    if rootfs is None:
+        return True
+    path = rootfs[4:] if rootfs.startswith("dir:") else rootfs
+    real = os.path.realpath(path)
+    return real.startswith(os.path.realpath(folder) + "/") and not os.path.ismount(real)

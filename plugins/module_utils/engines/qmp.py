@@ -54,6 +54,8 @@ class Monitor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # QEMU speaks to one at a time: the stream over the socket would keep it open.
+        self._lines.close()
         self._socket.close()
 
     def _answer(self) -> dict[str, Any]:

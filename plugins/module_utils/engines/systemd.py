@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 
@@ -11,8 +12,8 @@ from ..core import command, files
 from ..core.errors import StrataError
 
 UNITS = "/etc/systemd/system"
-RUNTIME = "/run/systemd/system.control"
-"""Where ``systemctl set-property --runtime`` keeps its drop-ins."""
+CONTROL = ("/run/systemd/system.control", "/etc/systemd/system.control")
+"""Where ``systemctl set-property`` keeps its drop-ins, those until the next boot first."""
 
 INFINITY = "infinity"
 
@@ -80,7 +81,10 @@ def set_runtime(unit: str, settings: Iterable[str]) -> None:
     command.run(["systemctl", "set-property", "--runtime", "--", unit, *settings])
 
 
-def forget_runtime(unit: str, names: Iterable[str]) -> None:
-    """Take away what ``set_runtime`` left on disk; values in force stay until systemd reads its files again."""
-    for name in names:
-        files.remove(f"{RUNTIME}/{unit}.d/50-{name}.conf")
+def forget_set(unit: str, names: Iterable[str]) -> None:
+    """Take away what ``systemctl set-property`` left on disk; values in force stay until systemd reads its files."""
+    for folder in CONTROL:
+        for name in names:
+            files.remove(f"{folder}/{unit}.d/50-{name}.conf")
+        with contextlib.suppress(OSError):  # it isn't there, or holds something else
+            os.rmdir(f"{folder}/{unit}.d")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..core.resource import Resource
 from ..core.waiting import until
 from ..engines import docker_config as words
 from ..engines.docker import DEFAULT, Docker, Document
+from . import docker_hardening
 
 NEXT, PREVIOUS = ".strata-next", ".strata-previous"
 """What a replacement is called until it takes over, and what it replaces is called until that has proved itself."""
@@ -28,24 +29,6 @@ OWNER = words.OURS + "owner"
 REPLACES = words.OURS + "replaces"  # the ID of the container that it replaced: tells leftovers from namesakes
 
 PROOF = 2.0  # seconds that a replacement without a health check has to run
-
-# Which options a profile's aspects are compiled to.
-OPTION = {
-    "privileged": "privileged",
-    "host_namespaces": "host_namespaces",
-    "devices": "devices",
-    "mounts": "volumes",
-    "capabilities": "capabilities",
-    "confinement": "security_opts",
-    "default_capabilities": "cap_drop",
-    "no_new_privileges": "security_opts",
-    "read_only_root": "read_only",
-    "scratch": "tmpfs",
-    "user": "user",
-    "memory": "memory",
-    "cpus": "cpus",
-    "pids_limit": "pids_limit",
-}
 
 
 def _parse_name(value: Any) -> str:
@@ -115,78 +98,18 @@ class DockerContainer(Resource):
     def check(self) -> None:
         if self.target != "absent" and "image" not in self.spec:
             raise StrataError("is required unless the container is to be absent", option="image")
-        unknown = sorted(set(self.spec.get("hardening_exceptions", ())) - set(OPTION.values()))
-        if unknown:
-            known = ", ".join(sorted(set(OPTION.values())))
-            raise StrataError(f"no profile speaks of {unknown[0]}", option="hardening_exceptions", hint=f"Use {known}")
-        profile = self.spec.get("hardening")
-        for aspect, what in self._breaches():
-            option = OPTION[aspect]
-            rule = hardening.rules(profile).get(aspect)
-            if rule is not None and option not in self.spec.get("hardening_exceptions", ()):
-                raise StrataError(
-                    f"breaks the profile {profile}: {what or f'it {rule.reason}'}",
-                    option=option,
-                    value=self.options[option],
-                    hint=f"Leave it out, or add {option} to hardening_exceptions",
-                )
-
-    def _breaches(self) -> Iterator[tuple[str, str]]:
-        """What the declaration says against the profiles' aspects; with the reason, where the rule's own won't do."""
-        spec = self.spec
-        wrong = hardening.dangerous(spec.get("capabilities", ()))
-        if wrong:
-            yield "capabilities", f"{', '.join(wrong)} gives rights that lead to the host"
-        if words.unconfined(spec.get("security_opts", ())):
-            yield "confinement", ""
-        if f"{words.NO_NEW_PRIVILEGES}=false" in spec.get("security_opts", ()):
-            yield "no_new_privileges", ""
-        for bind in spec.get("volumes", ()):
-            reason = _leads_out(bind)
-            if reason:
-                yield "mounts", reason
-        if "ALL" not in spec.get("cap_drop", ("ALL",)):
-            yield "default_capabilities", ""
-        if not spec.get("read_only", True):
-            yield "read_only_root", ""
-        if hardening.is_root(spec.get("user", hardening.NOBODY)):
-            yield "user", ""
-        for limit in ("memory", "cpus", "pids_limit"):
-            if spec.get(limit) == MAX:
-                yield limit, ""
-
-    def _profile(self, given: Mapping[str, Any], state: State) -> dict[str, Any]:
-        """What a hardening profile declares, in this kind's fields."""
-        exempt = given.get("hardening_exceptions") or ()
-        rules = hardening.rules(given.get("hardening"))
-        values = {OPTION[aspect]: rule.value for aspect, rule in rules.items() if OPTION[aspect] not in exempt}
-        image = state.facts["wanted_image"]
-        if "cap_drop" in values:
-            values["cap_drop"] = ("ALL",)
-        if "security_opts" in values:
-            values["security_opts"] = (words.NO_NEW_PRIVILEGES,) if "no_new_privileges" in rules else ()
-        if "user" in values and not hardening.is_root(image["user"]):
-            values["user"] = image["user"]
-        if "tmpfs" in values:
-            taken = {words.bind_target(bind) for bind in self.spec.get("volumes", state.config.get("volumes", ()))}
-            scratch = [f"{path}:{options}" for path, options in hardening.SCRATCH.items() if path not in taken]
-            values["tmpfs"] = words.TMPFS.parse(scratch)
-            if "read_only" in exempt:
-                del values["tmpfs"]
-        for field in ("volumes", "mounts") if "volumes" in values else ():
-            # Other mounts are none of a profile's business.
-            values[field] = tuple(bind for bind in state.config.get(field, ()) if not _leads_out(bind))
-        return values
+        docker_hardening.check(self.spec, self.options)
 
     def settings(self, state: State) -> dict[str, Any]:
-        profile = self._profile(self.spec, state)
-        before = self._profile(self.applied, state)
+        image = state.facts["wanted_image"]
+        profile = docker_hardening.values(self.spec, image["user"], state.config)
+        before = docker_hardening.values(self.applied, image["user"], state.config)
         dropped = {name: self.field(name).default for name in before if name not in ("volumes", "mounts")}
         want = {**dropped, **super().settings(state)}
         want.update({name: value for name, value in profile.items() if name not in self.spec})
         if "security_opts" in profile:
             want["security_opts"] = tuple(sorted({*profile["security_opts"], *want["security_opts"]}))
-        return self._beside(state.facts["wanted_image"], want, state)
+        return self._beside(image, want, state)
 
     def _beside(self, image: Mapping[str, Any], want: dict[str, Any], state: State) -> dict[str, Any]:
         """Wanted values as they are observed: what the image gives anyhow counts as unset."""
@@ -252,7 +175,9 @@ class DockerContainer(Resource):
         if not left:
             return state
         # Whether it ran when the replacement began: it stopped after that.
-        ran = bool(old and new and (old["State"]["Running"] or _later(old["State"]["FinishedAt"], new["Created"])))
+        ran = bool(
+            old and new and (old["State"]["Running"] or _seconds(old["State"]["FinishedAt"]) > _seconds(new["Created"]))
+        )
         return replace(state, facts={**state.facts, "leftovers": left, "ran": ran})
 
     @classmethod
@@ -397,6 +322,7 @@ class DockerContainer(Resource):
             engine.remove(left[self.name + NEXT])
         current, old = engine.inspect(self.name), left.get(self.name + PREVIOUS)
         if current is not None and old is not None and (_runs(current) or not anew):
+            engine.stop(old)  # a daemon that was restarted meanwhile may have started it
             self._finish(engine, current["Id"], old, up, ran)
             return
         if old is not None:
@@ -410,7 +336,6 @@ class DockerContainer(Resource):
         """Let the replacement prove itself, and only then part with what it replaces."""
         try:
             if up:
-                engine.stop(old)  # a daemon that was restarted meanwhile may have started it
                 engine.start(new)
                 until(lambda: self._proved(engine, new), "the new container to prove itself", self._timeout)
         except StrataError as error:
@@ -462,19 +387,8 @@ def _named(name: str) -> bool:
         return False
 
 
-def _leads_out(bind: str) -> str | None:
-    source, colon, _target = bind.partition(":")
-    if not colon or not source.startswith("/"):
-        return None
-    return hardening.leads_out(source, "ro" not in words.bind_options(bind))
-
-
 def _runs(document: Document) -> bool:
     return bool(document["State"]["Running"] or document["State"].get("Restarting"))
-
-
-def _later(one: str, other: str) -> bool:
-    return _seconds(one) > _seconds(other)
 
 
 def _seconds(stamp: str) -> float:

@@ -10,6 +10,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -26,6 +27,15 @@ from ..engines.libvirt import Domain, Host
 from .libvirt_fields import DISK, GUEST_MEMORY, NETWORK, at_least_one, disk_key, network_key, ordered
 
 _BALLOON_STILL = 2.0  # seconds without an answer; QEMU reports a moving balloon once a second
+
+
+@cache
+def _seed() -> str:
+    """Tells hosts apart: the same name on two hosts of one LAN must not make the same MAC.
+
+    machine-id(5) asks to hash it for such uses.
+    """
+    return hashlib.sha256(f"strata {files.read('/etc/machine-id')}".encode()).hexdigest()[:12]
 
 
 class LibvirtDomain(Resource):
@@ -134,9 +144,7 @@ class LibvirtDomain(Resource):
             **state.facts,
             "kvm": engine.accelerated(),
             "missing": [[option, path] for option, path in paths if not os.path.exists(path)],
-            # Told apart by host: the same name on two hosts of one LAN must not make the same MAC. machine-id(5)
-            # asks to hash it for such uses.
-            "seed": hashlib.sha256(f"strata {files.read('/etc/machine-id')}".encode()).hexdigest()[:12],
+            "seed": _seed(),
         }
         if any("network" in row for row in self.spec.get("networks", ())):
             facts["networks"] = engine.networks()

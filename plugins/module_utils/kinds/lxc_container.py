@@ -18,7 +18,7 @@ from ..core.plan import Effect, Layer, Plan, State
 from ..core.resource import Resource
 from ..core.waiting import until
 from ..engines import cgroupfs
-from ..engines.lxc import DEFAULT_PATH, TEMPLATES, Lxc, Running
+from ..engines.lxc import DEFAULT_PATH, Lxc, Running, inside, made_with
 from ..engines.lxc_config import Config, repeated
 
 OWNER = "# strata.virt: owner="
@@ -168,7 +168,7 @@ class LxcContainer(Resource):
         if owner is None and (making is not None or engine.half_made(name)):
             return State(HALF_MADE, owner=making)
         values = cls.decoded(config)
-        facts: dict[str, Any] = {"rootfs": config.get(ROOTFS), "template": _made_with(config)}
+        facts: dict[str, Any] = {"rootfs": config.get(ROOTFS), "template": made_with(config)}
         facts["snapshots"] = engine.snapshots(name)
         defaults = cls.decoded(engine.defaults(name))
         running = engine.running(name) if active else None
@@ -376,7 +376,7 @@ class LxcContainer(Resource):
         config = engine.read_config(self.name)
         if config is None:
             return  # lxc.ephemeral: LXC removed it when it stopped
-        if not _inside(config.get(ROOTFS), engine.folder(self.name)):
+        if not inside(config.get(ROOTFS), engine.folder(self.name)):
             config.put(ROOTFS, None)  # lxc-destroy would delete it, wherever it lies
             engine.write_config(self.name, config)
         engine.destroy(self.name)
@@ -396,18 +396,3 @@ def _row(entry: Mapping[str, Any]) -> dict[str, str]:
     """An interface's keys that are options, as canonical values."""
     row = {leaf.name: str(entry[leaf.name]) for leaf in INTERFACE if entry.get(leaf.name)}
     return {key: value.lower() if key == "hwaddr" else value for key, value in row.items()}
-
-
-def _made_with(config: Config) -> str | None:
-    """The template, from the comment that lxc-create leaves (LXC: lxccontainer.c, prepend_lxc_header)."""
-    path = config.comment("# Template used to create this container:")
-    return path.replace(f"{TEMPLATES}/lxc-", "") if path else None
-
-
-def _inside(rootfs: str | None, folder: str) -> bool:
-    """Whether a root file system is a plain folder of the container's own, so that it goes with it."""
-    if rootfs is None:
-        return True
-    path = rootfs[4:] if rootfs.startswith("dir:") else rootfs
-    real = os.path.realpath(path)
-    return real.startswith(os.path.realpath(folder) + "/") and not os.path.ismount(real)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -309,7 +310,7 @@ class NspawnContainer(Resource):
         if given:
             # A reload alone changes what systemd says, and not the kernel's files.
             systemd.set_runtime(unit, [f"{field.at.directive}={field.at.write(values[field.name])}" for field in given])
-        systemd.forget_runtime(unit, [field.at.directive for field in _LIMITS if field.name in plan.want])
+        systemd.forget_set(unit, [field.at.directive for field in _LIMITS if field.name in plan.want])
         systemd.reload()
 
     def start(self, engine: None, plan: Plan) -> None:
@@ -351,13 +352,12 @@ class NspawnContainer(Resource):
         self._enable(plan.state, False)
         if link is not None and nspawn.link_target(nspawn.image_path(self.name)) == link:
             nspawn.unlink(self.name)
-        systemd.forget_runtime(unit, [field.at.directive for field in _LIMITS])
+        systemd.forget_set(unit, [field.at.directive for field in _LIMITS])
         for path in (nspawn.running_settings_path(self.name), nspawn.running_link_path(self.name)):
             files.remove(path)
         files.remove(nspawn.settings_path(self.name))
         files.remove(nspawn.drop_in_path(self.name))
-        for folder in (os.path.dirname(nspawn.drop_in_path(self.name)), f"{systemd.RUNTIME}/{unit}.d"):
-            if os.path.isdir(folder) and not os.listdir(folder):
-                os.rmdir(folder)
+        with contextlib.suppress(OSError):  # somebody else's drop-ins stay
+            os.rmdir(os.path.dirname(nspawn.drop_in_path(self.name)))
         systemd.reload()
         systemd.reset_failed(unit)

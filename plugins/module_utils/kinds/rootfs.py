@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core import files, policy
-from ..core.codec import LINE, MAP, PATH, SIZE, TEXTS, WORDS, Codec
+from ..core.codec import LINE, MAP, PATH, SIZE, TEXTS, WORDS, Codec, parse_path
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Plan, State
@@ -23,6 +23,11 @@ def _argv_lists(lists: Any) -> tuple[tuple[str, ...], ...]:
     if any(isinstance(words, str) or not words for words in lists):
         raise ValueError("is a list of programs, each a list of words")
     return tuple(tuple(str(word) for word in words) for words in lists)
+
+
+def _check_extract(paths: Mapping[str, Any]) -> None:
+    for path in [*paths, *paths.values()]:
+        parse_path(path)
 
 
 class Rootfs(Resource):
@@ -45,7 +50,7 @@ class Rootfs(Resource):
         Field("overlay", PATH, role=Role.POLICY),
         Field("overlay_digest", LINE, role=Role.DERIVED),
         Field("run", Codec(_argv_lists, "list", lambda lists: [list(words) for words in lists], "list"), default=()),
-        Field("extract", MAP, default={}),
+        Field("extract", MAP, default={}, check=_check_extract),
     )
     states = {"present": "present", "absent": "absent"}
 
@@ -128,10 +133,14 @@ class Rootfs(Resource):
 
     def remove(self, engine: Any, plan: Plan) -> None:
         with trees.held(self.name):
-            for leftover in glob.glob(glob.escape(_fresh(self.name)) + "*"):
-                trees.remove(leftover)
+            self._sweep()
             trees.remove(self.name)
             files.remove(_beside(self.name))
+
+    def _sweep(self) -> None:
+        """Take away what was begun and not finished."""
+        for leftover in glob.glob(glob.escape(_fresh(self.name)) + "*"):
+            trees.remove(leftover)
 
     def _note(self, values: Mapping[str, Any]) -> None:
         options = {name: self.field(name).show(value) for name, value in values.items() if value is not None}
@@ -148,10 +157,15 @@ class Rootfs(Resource):
             run=want.get("run") or (),
             extract=want.get("extract"),
         )
-        if want["format"] == "ext4":
-            bootstrap.disk(debian, _fresh(self.name), want["size"], "root", [lock])
-        else:
-            bootstrap.debootstrap(debian, _fresh(self.name), want["format"], [lock])
+        self._sweep()
+        try:
+            if want["format"] == "ext4":
+                bootstrap.disk(debian, _fresh(self.name), want["size"], "root", [lock])
+            else:
+                bootstrap.debootstrap(debian, _fresh(self.name), want["format"], [lock])
+        except StrataError:
+            self._sweep()
+            raise
 
 
 def _fresh(path: str) -> str:

@@ -251,3 +251,10 @@ def test_every_bad_entry_is_named_at_once():
         stack({"thing": {"name": ""}}, {"thong": {}})
     assert "resources[0]" in str(refused.value)
     assert "resources[1]" in str(refused.value)
+
+
+def test_names_that_nobody_declares_are_passed_over():
+    foreign("not a name of ours / at all")
+    stack({"thing": {"name": "mine"}})
+    stack()
+    assert set(ENGINE.there) == {("thing", "not a name of ours / at all")}

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, State
 from ansible_collections.strata.virt.plugins.module_utils.engines import lxc
@@ -68,7 +69,7 @@ def test_recorded_values():
     assert values["networks"] == ({"type": "veth", "link": "lxcbr0", "flags": "up"},)
     assert values["config"]["lxc.uts.name"] == "strata-test"  # it stands there in quotes
     assert recorded("config").comment(lxc_container.OWNER) == ""
-    assert lxc_container._made_with(recorded("config")) == "busybox"
+    assert lxc.made_with(recorded("config")) == "busybox"
 
 
 def test_the_marker_of_what_is_half_made_survives_lxc_create():
@@ -272,11 +273,11 @@ def test_only_a_root_file_system_of_its_own_goes_with_it(tmp_path):
     (tmp_path / "ct" / "rootfs").mkdir(parents=True)
     (tmp_path / "ct" / "link").symlink_to("/srv")
     folder = f"{tmp_path}/ct"
-    assert lxc_container._inside(f"dir:{folder}/rootfs", folder)
-    assert lxc_container._inside(None, folder)
-    assert not lxc_container._inside(f"{folder}/../other", folder)
-    assert not lxc_container._inside(f"{folder}/link", folder)
-    assert not lxc_container._inside("overlay:/a:/b", folder)
+    assert lxc.inside(f"dir:{folder}/rootfs", folder)
+    assert lxc.inside(None, folder)
+    assert not lxc.inside(f"{folder}/../other", folder)
+    assert not lxc.inside(f"{folder}/link", folder)
+    assert not lxc.inside("overlay:/a:/b", folder)
 
 
 def test_what_a_log_says_is_told_without_its_places():

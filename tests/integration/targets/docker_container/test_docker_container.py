@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import subprocess
+import textwrap
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, Killed, call, run
 
@@ -27,49 +30,58 @@ EXAMPLE = {
     "published_ports": ["127.0.0.1:8080:8080"],
     "volumes": ["/srv/www:/srv/www:ro"],
 }
-BY_HAND = (
+BY_HAND = shlex.split(
     "--read-only --tmpfs /tmp --cap-drop ALL --cap-add NET_BIND_SERVICE --security-opt no-new-privileges "
     "--user 65534:65534 --memory 512m --cpus 1.5 --pids-limit 256 --publish 127.0.0.1:8080:8080 "
     "--volume /srv/www:/srv/www:ro"
-).split()
+)
 TOUCHES = tuple(
     f"engines.docker.Docker.{verb}" for verb in ("create", "connect", "update", "start", "stop", "rename", "remove")
 )
 
 # busybox as PID 1 ignores SIGTERM: without STOPSIGNAL each stop would take ten seconds.
-RECIPE = """
-FROM scratch
-COPY busybox /bin/busybox
-COPY root /
-ENV SITE=web
-LABEL made.by=test
-EXPOSE 8080/tcp
-VOLUME /data
-STOPSIGNAL SIGKILL
-CMD ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/srv/www"]
-"""
-
-
-def build(folder: Path, tag: str, recipe: str) -> str:
-    shutil.copy(shutil.which("busybox"), folder / "busybox")
-    for part in ("bin", "srv/www", "tmp", "run", "data"):
-        (folder / "root" / part).mkdir(parents=True, exist_ok=True)
-    (folder / "Dockerfile").write_text(recipe)
-    run("env", "DOCKER_BUILDKIT=0", "docker", "build", "--quiet", "--tag", tag, str(folder))
-    return run("docker", "image", "inspect", "--format", "{{.Id}}", tag)
+IMAGES = {
+    "web:1.0": """
+        FROM scratch
+        ADD tree.tar /
+        ENV SITE=web
+        LABEL made.by=test
+        EXPOSE 8080/tcp
+        VOLUME /data
+        STOPSIGNAL SIGKILL
+        CMD ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/srv/www"]
+    """,
+    "web:2.0": """
+        FROM web:1.0
+        ENV SITE=second
+        USER 1000
+    """,
+    "web:broken": """
+        FROM web:1.0
+        CMD ["/bin/busybox", "sh", "-c", "echo no way; exit 3"]
+    """,
+    "web:sick": """
+        FROM web:1.0
+        HEALTHCHECK --interval=1s --retries=1 CMD ["/bin/busybox", "false"]
+    """,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("web")
-    build(folder, "web:1.0", RECIPE)
-    build(folder, "web:2.0", RECIPE + "ENV SITE=second\nUSER 1000\n")
-    build(folder, "web:broken", RECIPE + 'CMD ["/bin/busybox", "sh", "-c", "echo no way; exit 3"]\n')
-    build(folder, "web:sick", RECIPE + 'HEALTHCHECK --interval=1s --retries=1 CMD ["/bin/busybox", "false"]\n')
+    """One file system of busybox alone, and four images of it."""
+    context, tree = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("tree")
+    for part in ("bin", "srv/www", "tmp", "run", "data"):
+        (tree / part).mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), tree / "bin/busybox")
+    shutil.make_archive(str(context / "tree"), "tar", tree)
+    for tag, recipe in IMAGES.items():
+        (context / "Dockerfile").write_text(textwrap.dedent(recipe))
+        # The newer builder is a package of its own.
+        run("env", "DOCKER_BUILDKIT=0", "docker", "build", "--quiet", "--tag", tag, str(context))
     pages = Path("/srv/www")
     pages.mkdir(parents=True, exist_ok=True)
     (pages / "index.html").write_text("hello\n")
-    return folder
 
 
 def inspect(name: str) -> dict | None:
@@ -86,6 +98,11 @@ def look(name: str) -> dict | None:
         return None
     config, host = found["Config"], found["HostConfig"]
     labels = {key: value for key, value in config["Labels"].items() if not key.startswith("strata.")}
+    # Spellings that differ between what the command line and others send, and mean the same.
+    host = {key: None if value == [] else value for key, value in host.items() if key != "ConsoleSize"}
+    for key in ("CapAdd", "CapDrop"):
+        host[key] = host[key] and [name.replace("CAP_", "") for name in host[key]]
+    host["RestartPolicy"]["Name"] = host["RestartPolicy"]["Name"] or "no"
     return {
         **host,
         **{key: config.get(key) for key in ("Image", "Cmd", "Entrypoint", "User", "ExposedPorts", "Volumes")},
@@ -174,8 +191,7 @@ class TestDockerContainer(Convergence):
         )
         again(*BY_HAND, "web:1.0")(self.name)
         theirs = look(self.name)
-        # Docker keeps "no swap set" and "as much swap as memory" alike; the console is that of whoever calls.
-        assert {k: v for k, v in ours.items() if v != theirs[k] and (v or theirs[k]) and k != "ConsoleSize"} == {}
+        assert {k: v for k, v in ours.items() if v != theirs[k] and (v or theirs[k])} == {}
         seen = {key: status[key].strip() for key in ("CapPrm", "CapBnd", "CapEff", "NoNewPrivs", "Seccomp")}
         # A user other than root has no capabilities but those that a file gives it: it may only ever get this one.
         assert seen["CapBnd"] == f"{1 << 10:016x}"
@@ -203,11 +219,12 @@ class TestDockerContainer(Convergence):
 
     @pytest.mark.parametrize("profile", ["baseline", "restricted"])
     def test_whatever_was_loosened_is_seen_and_repaired(self, profile):
-        loose = (
+        loose = shlex.split(
             "--privileged --pid host --ipc host --uts host --cgroupns host --network host --cap-add SYS_ADMIN "
             "--security-opt seccomp=unconfined --security-opt systempaths=unconfined --device /dev/null:/dev/x "
-            "--volume /var/run/docker.sock:/docker.sock --mount type=bind,source=/proc,target=/host --volume /srv/www:/srv/www"
-        ).split()
+            "--volume /var/run/docker.sock:/docker.sock --mount type=bind,source=/proc,target=/host "
+            "--volume /srv/www:/srv/www"
+        )
         again(*loose, "web:1.0")(self.name)
         done = self.foretold({"image": "web:1.0", "hardening": profile})
         told = {change["field"] for change in done["changes"]}
@@ -221,7 +238,7 @@ class TestDockerContainer(Convergence):
             "mounts",
         }
         self.sees(
-            {"Privileged": False, "PidMode": "", "IpcMode": "private", "UTSMode": "", "CapAdd": None, "Devices": []}
+            {"Privileged": False, "PidMode": "", "IpcMode": "private", "UTSMode": "", "CapAdd": None, "Devices": None}
         )
         self.sees({"Binds": ["/srv/www:/srv/www"], "CgroupnsMode": "private"})
         self.unchanged({"image": "web:1.0", "hardening": profile})
@@ -289,10 +306,9 @@ class TestDockerContainer(Convergence):
             assert new["Id"] != old
             assert run("docker", "exec", self.name, "/bin/busybox", "cat", "/data/file") == "precious"
             networks = new["NetworkSettings"]["Networks"]
-            assert {name: networks[name]["Aliases"] for name in networks} == {
-                "strata-front": ["www"],
-                "strata-back": ["second"],
-            }
+            for network, alias in (("strata-front", "www"), ("strata-back", "second")):
+                assert alias in networks[network]["Aliases"]
+                assert old[:12] not in networks[network]["Aliases"]
             config = new["Config"]
             assert (config["Hostname"], config["WorkingDir"], config["User"]) == ("inner", "/tmp", "1000")
             assert {"THEIRS=1", "SITE=second"} <= set(config["Env"])
@@ -317,30 +333,25 @@ class TestDockerContainer(Convergence):
         self.sees(self.case.seen_a)
         assert leftovers() == ""
 
-    @pytest.mark.parametrize("state", ["started", "present"])
-    def test_killed_while_it_is_replaced(self, state):
-        wanted = {"image": "web:2.0", "state": state, "env": {"A": "1"}}
-        for touch in range(1, 12):
+    def test_killed_while_it_is_replaced(self):
+        for touch in range(1, 7):  # create, stop, rename, rename, start, remove
+            # Whichever it was told to be, one that ran runs again: present is tried where only the times tell.
+            wanted = {"image": "web:2.0", "state": "present" if touch in (2, 4) else "started", "env": {"A": "1"}}
             self._absent()
             self.apply({"image": "web:1.0"})
             run("docker", "exec", "--user", "0", self.name, "/bin/busybox", "touch", "/data/precious")
-            try:
+            with pytest.raises(Killed):
                 self.apply(wanted, touches=TOUCHES, die_at=touch)
-            except Killed:
-                forecast = self.apply(wanted, check=True)
-                done = self.apply(wanted)
-                assert forecast["changes"] == done["changes"]
-                self.sees({"Running": True, "User": "1000"})
-                run("docker", "exec", self.name, "/bin/busybox", "test", "-e", "/data/precious")
-                self.unchanged(wanted)
-                assert leftovers() == ""
-            else:
-                assert touch > 5
-                return
-        raise AssertionError("too many touches")
+            forecast = self.apply(wanted, check=True)
+            done = self.apply(wanted)
+            assert forecast["changes"] == done["changes"]
+            self.sees({"Running": True, "User": "1000"})
+            run("docker", "exec", self.name, "/bin/busybox", "test", "-e", "/data/precious")
+            self.unchanged(wanted)
+            assert leftovers() == ""
 
     def test_killed_while_it_is_replaced_and_then_to_be_absent(self):
-        for touch in (1, 3, 4, 5):
+        for touch in (1, 4):
             self.apply({"image": "web:1.0"})
             with pytest.raises(Killed):
                 self.apply({"image": "web:2.0"}, touches=TOUCHES, die_at=touch)
@@ -357,7 +368,7 @@ class TestDockerContainer(Convergence):
         self.sees({"Running": False})
         self.unchanged({"image": "web:2.0", "state": "stopped"})
 
-    def test_a_moved_tag_is_seen(self, _images):
+    def test_a_moved_tag_is_seen(self):
         run("docker", "tag", "web:1.0", "web:moving")
         self.apply({"image": "web:moving"})
         self.unchanged({"image": "web:1.0"})
@@ -368,18 +379,18 @@ class TestDockerContainer(Convergence):
 
     def test_an_image_that_is_not_there(self):
         for check in (True, False):
-            with pytest.raises(Failed, match="image: is not on this host.*docker pull nowhere:9"):
+            with pytest.raises(Failed, match=r"image: is not on this host.*docker pull nowhere:9"):
                 self.apply({"image": "nowhere:9"}, check=check)
         with pytest.raises(Failed, match="image: is required"):
             self.apply({})
 
     def test_a_port_that_is_taken(self):
         self.apply({"image": "web:1.0", "published_ports": ["127.0.0.1:8080:8080"]})
-        with pytest.raises(Failed, match="port is already allocated.*docker ps"):
+        with pytest.raises(Failed, match=r"port is already allocated.*docker ps"):
             self.apply({"image": "web:1.0", "published_ports": ["127.0.0.1:8080:8080"]}, name=f"{self.name}2")
 
     def test_no_daemon(self):
-        with pytest.raises(Failed, match="no Docker daemon answers.*systemctl start docker"):
+        with pytest.raises(Failed, match=r"no Docker daemon answers.*systemctl start docker"):
             self.apply({"image": "web:1.0", "docker_host": "unix:///run/nothing.sock"})
 
     def test_options_that_replace_it(self):

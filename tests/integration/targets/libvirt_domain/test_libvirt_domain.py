@@ -96,7 +96,7 @@ class TestStored(Convergence):
 
     case = Case(
         kind="libvirt_domain",
-        info="libvirt_domain_info",
+        info="libvirt_info",
         a={
             "state": "shutdown",
             "memory": "256M",
@@ -171,7 +171,7 @@ class TestStored(Convergence):
         (card,) = look(self.case.name)["networks"]
         assert card[2].lower() == "52:54:00:aa:bb:01"
         assert document(self.case.name).findtext("uuid") == root.findtext("uuid")
-        assert call("libvirt_domain_info", {"name": [self.case.name]})["resources"][0]["owner"] is None
+        assert call("libvirt_info", {"name": [self.case.name]})["resources"][0]["owner"] is None
 
     def test_what_is_not_there_is_said_before_anything_is_touched(self):
         for spec, words in (

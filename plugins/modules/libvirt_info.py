@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: libvirt_domain_info
+module: libvirt_info
 short_description: Virtual machines of libvirt, as stored and as they run
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
@@ -32,7 +32,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: All domains
-  strata.virt.libvirt_domain_info:
+  strata.virt.libvirt_info:
   register: domains
 """
 

@@ -1,0 +1,16 @@
+#!/bin/sh
+# What the examples of the documentation take for granted, beyond what site.yml makes. Runs on the lab host.
+set -eu
+
+tree=/srv/trees/worker
+mkdir -p $tree/bin $tree/usr/bin $tree/usr/lib $tree/etc/ssl $tree/dev $tree/proc $tree/sys $tree/tmp $tree/root /srv/data
+cp /usr/bin/busybox $tree/bin/busybox
+ln -sf busybox $tree/bin/sh
+printf 'ID=tiny\n' >$tree/usr/lib/os-release
+printf '#!/bin/sh\nexec /bin/busybox sleep 99999\n' >$tree/usr/bin/worker
+chmod 755 $tree/usr/bin/worker
+
+cp /boot/vmlinuz-* /var/lib/libvirt/images/vmlinuz
+printf '' | cpio --quiet --create --format=newc >/var/lib/libvirt/images/tiny.cpio
+[ -e /srv/tiny.qcow2 ] || qemu-img create -q -f qcow2 /srv/tiny.qcow2 64M
+[ -e /var/lib/libvirt/images/base.qcow2 ] || qemu-img create -q -f qcow2 /var/lib/libvirt/images/base.qcow2 64M
