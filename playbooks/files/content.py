@@ -24,7 +24,12 @@ import sys
 import tarfile
 from typing import Any
 
-PAGE = "<!doctype html><title>strata.virt</title><h1>It runs</h1><p>In a container without rights, from a read-only page.</p>\n"
+PAGE = """\
+<!doctype html>
+<title>strata.virt</title>
+<h1>It runs</h1>
+<p>In a container without rights.</p>
+"""
 
 DOCKERFILE = """\
 FROM scratch
@@ -92,7 +97,7 @@ def made(what: str) -> None:
 
 def busybox() -> bytes:
     """A static busybox: it has nothing else to bring along."""
-    path = next(filter(os.path.exists, ("/bin/busybox", "/usr/bin/busybox", "/sbin/busybox", "/usr/sbin/busybox")), None)
+    path = shutil.which("busybox", path="/usr/bin:/bin:/usr/sbin:/sbin")
     if path is None:
         sys.exit("There is no busybox: install busybox-static (Debian) or busybox (Fedora)")
     return read(path) or b""
@@ -155,10 +160,11 @@ def unpacked(kernel: bytes) -> bytes | None:
 def kernel(path: str) -> None:
     """The host's own kernel. The result bears the time of its source: another one makes it anew."""
     release = platform.release()
-    known = [f"/boot/vmlinuz-{release}", f"/lib/modules/{release}/vmlinuz"]
-    source = next((one for one in [*known, *sorted(glob.glob("/boot/vmlinuz-*"), reverse=True)] if os.path.exists(one)), None)
-    if source is None:
-        sys.exit(f"There is no kernel for a virtual machine: neither {known[0]} nor any other in /boot")
+    own = [f"/boot/vmlinuz-{release}", f"/lib/modules/{release}/vmlinuz"]
+    there = list(filter(os.path.exists, [*own, *sorted(glob.glob("/boot/vmlinuz-*"), reverse=True)]))
+    if not there:
+        sys.exit(f"There is no kernel for a virtual machine: neither {own[0]} nor any other in /boot")
+    source = there[0]
     stamp = os.stat(source).st_mtime_ns
     if os.path.exists(path) and os.stat(path).st_mtime_ns == stamp:
         return
@@ -168,7 +174,10 @@ def kernel(path: str) -> None:
     made(path)
 
 
-def cpio(entries: list[tuple[str, int, tuple[int, int], bytes]]) -> bytes:
+Entry = tuple[str, int, tuple[int, int], bytes]
+
+
+def cpio(entries: list[Entry]) -> bytes:
     """An archive of path, mode, device numbers and content, as the kernel wants its first file system
     (Linux, Documentation/driver-api/early-userspace/buffer-format.rst)."""
     out = bytearray()
@@ -183,7 +192,7 @@ def cpio(entries: list[tuple[str, int, tuple[int, int], bytes]]) -> bytes:
 
 
 def initrd(path: str, program: bytes) -> None:
-    folders: list[tuple[str, int, tuple[int, int], bytes]] = [(name, 0o040755, (0, 0), b"") for name in ("bin", "dev", "proc")]
+    folders: list[Entry] = [(name, 0o040755, (0, 0), b"") for name in ("bin", "dev", "proc")]
     content = cpio(
         [
             *folders,

@@ -19,8 +19,8 @@ def exists(kind: str, name: str) -> bool:
     if kind == "cgroup":
         return os.path.exists(f"/sys/fs/cgroup/strata.slice/strata.service/{name}")
     if kind == "nspawn_container":
-        unit = f"/etc/systemd/system/systemd-nspawn@{name}.service.d"
-        return os.path.exists(f"/etc/systemd/nspawn/{name}.nspawn") or os.path.exists(unit) or name in lines("machinectl", "list")
+        files = (f"/etc/systemd/nspawn/{name}.nspawn", f"/etc/systemd/system/systemd-nspawn@{name}.service.d")
+        return any(map(os.path.exists, files)) or name in lines("machinectl", "list")
     if kind == "lxc_container":
         return os.path.exists(f"/var/lib/lxc/{name}")
     if kind == "docker_container":

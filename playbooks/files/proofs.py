@@ -50,9 +50,8 @@ def text(path: str) -> str:
 
 def run(*argv: str, timeout: float = 60) -> str:
     """What a program prints, whether it succeeds or not."""
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, text=True, check=False
-    )
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    done = subprocess.run(argv, stdin=null, stdout=pipe, stderr=null, timeout=timeout, text=True, check=False)
     return done.stdout.strip()
 
 
@@ -119,13 +118,13 @@ def cgroup() -> str:
 
 def nspawn() -> str:
     """The systemd inside says that it is up, and its processes are nobody on the host."""
-    state = until(
-        120,
-        lambda: next((s for s in ("running", "degraded") if run("systemctl", "-M", "deb", "is-system-running") == s), None),
-        "answer of the systemd inside that it is up",
-    )
-    facts = dict(line.split("=", 1) for line in run("machinectl", "show", "deb", "-p", "Leader", "-p", "Unit").splitlines())
-    leader = int(facts["Leader"])
+
+    def up() -> str | None:
+        state = run("systemctl", "-M", "deb", "is-system-running")
+        return state if state in ("running", "degraded") else None
+
+    state = until(120, up, "answer of the systemd inside that it is up")
+    leader = int(run("machinectl", "show", "deb", "--property=Leader", "--value"))
     shown = limits(group_of(leader, r"/systemd-nspawn@deb\.service$"), 2 * GIB, 1.5, None)
     user = int(status(leader)["Uid"].split()[0])
     if user < 65536:

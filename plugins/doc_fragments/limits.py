@@ -14,7 +14,8 @@ options:
     type: str
   memory:
     description:
-      - The most memory, as a number of bytes or with a unit of V(k), V(m), V(g) or V(t), powers of 1024; V(max) is no limit.
+      - The most memory, as a number of bytes or with a unit of V(k), V(m), V(g) or V(t), powers of 1024; V(max) is
+        no limit.
       - Floored to whole pages, as the kernel does it. Swap doesn't count.
     type: str
   pids_limit:

@@ -11,7 +11,8 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Makes a control group and keeps its limits.
-  - The groups live below C(strata.slice/strata.service), a part of the tree that systemd has handed over, so that nothing
+  - The groups live below C(strata.slice/strata.service), a part of the tree that systemd has handed over, so that
+    nothing
     else writes there.
 extends_documentation_fragment:
   - strata.virt.limits

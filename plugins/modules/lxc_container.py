@@ -114,7 +114,7 @@ options:
     type: str
     default: "60"
 seealso:
-  - module: strata.virt.lxc_container_info
+  - module: strata.virt.lxc_info
   - module: strata.virt.stack
 """
 

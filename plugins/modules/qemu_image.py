@@ -10,7 +10,8 @@ short_description: Disk images for QEMU
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Makes disk images, with or without a backing file, and grows them. Data is never lost, so an image that exists in another
+  - Makes disk images, with or without a backing file, and grows them. Data is never lost, so an image that exists in
+    another
     format or on another backing file is an error, and so is a smaller size.
 extends_documentation_fragment:
   - strata.virt.converges

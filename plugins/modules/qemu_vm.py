@@ -24,7 +24,8 @@ options:
     required: true
   state:
     description:
-      - V(running) starts it, V(stopped) has its guest power off, V(present) leaves it as it is, V(absent) stops it and forgets it.
+      - V(running) starts it, V(stopped) has its guest power off, V(present) leaves it as it is, V(absent) stops it
+        and forgets it.
         Disks are never removed.
     type: str
     choices: [running, stopped, present, absent]
@@ -117,7 +118,8 @@ options:
         default: user
       forwards:
         description:
-          - Ports of the host that lead into the guest, as V(tcp:127.0.0.1:2222:22). The port 0 is any that is free; RV(resource)
+          - Ports of the host that lead into the guest, as V(tcp:127.0.0.1:2222:22). The port 0 is any that is free;
+            RV(resource)
             tells which it is, under C(facts.ports).
         type: list
         elements: str

@@ -11,7 +11,8 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Makes a root file system from packages, as a directory, a tar archive, or a disk image with one ext4 file system.
-  - What it was made from is noted beside it, in C(PATH.strata.json). Where the declaration changes, a new one is built beside
+  - What it was made from is noted beside it, in C(PATH.strata.json). Where the declaration changes, a new one is
+    built beside
     the old one and put in its place in one step.
   - Needs no root; without it, mmdebstrap makes the tree in a user namespace.
 extends_documentation_fragment:
@@ -78,7 +79,8 @@ options:
     type: str
   overlay:
     description:
-      - A folder whose files are laid over the tree before its packages are configured. A change of its content is a change of the
+      - A folder whose files are laid over the tree before its packages are configured. A change of its content is a
+        change of the
         declaration.
     type: str
   run:
@@ -94,7 +96,8 @@ options:
 
 EXAMPLES = r"""
 - name: A tree for containers
-  strata.virt.rootfs: {path: /var/lib/machines/deb, type: debootstrap, suite: trixie, variant: minbase, packages: [systemd, dbus]}
+  strata.virt.rootfs: {path: /var/lib/machines/deb, type: debootstrap, suite: trixie, variant: minbase, packages:
+  [systemd, dbus]}
 
 - name: A disk that a VM boots, with its kernel beside it
   strata.virt.rootfs:
@@ -129,7 +132,8 @@ resource:
     name: /var/lib/machines/deb
     status: present
     owner: ""
-    options: {path: /var/lib/machines/deb, type: debootstrap, format: directory, suite: trixie, packages: [dbus, systemd]}
+    options: {path: /var/lib/machines/deb, type: debootstrap, format: directory, suite: trixie, packages: [dbus,
+    systemd]}
     running: null
     facts: {}
 """

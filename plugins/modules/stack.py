@@ -19,7 +19,8 @@ options:
   name:
     description:
       - The owner of what is created. It is noted in each engine's own metadata.
-      - The stack keeps a record of what it applied last, C(/var/lib/strata/stacks/NAME.json). An option that an entry gave
+      - The stack keeps a record of what it applied last, C(/var/lib/strata/stacks/NAME.json). An option that an
+        entry gave
         before and gives no longer goes back to its default.
     type: str
     required: true

@@ -338,7 +338,7 @@ def libvirtd(folder: Path) -> contextlib.AbstractContextManager[None]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder, for this run alone")
-    parser.add_argument("--repeats", type=int, default=11, help="how often the short measurements are taken")
+    parser.add_argument("--repeats", type=int, default=15, help="how often the short measurements are taken")
     parser.add_argument("counts", type=int, nargs="*", default=[10, 50, 100], help="how many workloads, rising")
     options = parser.parse_args()
     bench, counts = Bench(options.folder, options.repeats), options.counts

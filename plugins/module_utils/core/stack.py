@@ -47,7 +47,7 @@ class Item:
         return shown
 
 
-class _Uncopied(dict):
+class _Uncopied(dict[str, Any]):
     """Options that are the stack's own. The validator copies what it is given, at a third of its whole cost."""
 
     def __deepcopy__(self, _memo: object) -> dict[str, Any]:

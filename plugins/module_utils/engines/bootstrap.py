@@ -19,7 +19,8 @@ _STEP = re.compile(r"I: (.*)")
 # be made there, and the kernel makes them anyway. $1 archive, $2 scratch directory, $3 mke2fs, $4… its arguments
 _MAPPED = """
 chmod 755 "$2"
-tar --directory "$2" --xattrs --xattrs-include='*' --numeric-owner --exclude='./dev/*' --extract --preserve-permissions --file "$1"
+tar --directory "$2" --xattrs --xattrs-include='*' --numeric-owner --exclude='./dev/*' \\
+    --extract --preserve-permissions --file "$1"
 shift
 tree=$1
 shift

@@ -23,8 +23,6 @@ MARK = f"{{{NAMESPACE}}}strata"
 
 Row = Mapping[str, Any]
 
-ET.register_namespace("strata", NAMESPACE)
-
 SKELETON = """<domain>
   <name/><metadata/><memory unit='KiB'/><vcpu>1</vcpu>
   <os><type>hvm</type></os><features><acpi/><apic/></features>
@@ -43,6 +41,7 @@ def parse(text: str) -> ET.Element:
 
 
 def text_of(root: ET.Element) -> str:
+    ET.register_namespace("strata", NAMESPACE)
     return ET.tostring(root, encoding="unicode")
 
 

@@ -137,6 +137,32 @@ def runs_systemd(tree: str) -> bool:
     return os.path.isfile(f"{tree}.raw") or any(os.path.lexists(f"{tree}/{folder}/systemd") for folder in folders)
 
 
+def has_begun(pid: int) -> bool:
+    """Whether a program of the machine's own runs below its systemd-nspawn, which says it is ready a bit before."""
+    if not os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+        return True  # This kernel (without CONFIG_PROC_CHILDREN) can't tell.
+    try:
+        own = os.stat(f"/proc/{pid}/exe")
+        below = _children(pid)
+        # A machine with ProcessTwo= has a stub of systemd-nspawn as its init, and the program below that.
+        below += [child for first in below for child in _children(first)]
+    except OSError:
+        return False  # One of them is gone, or just being made.
+    return any(_runs_other(child, own) for child in below)
+
+
+def _children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def _runs_other(pid: int, own: os.stat_result) -> bool:
+    try:
+        return not os.path.samestat(os.stat(f"/proc/{pid}/exe"), own)
+    except OSError:
+        return False  # It is gone.
+
+
 def guest_state(name: str) -> str:
     """What a guest's systemd says of itself (systemctl(1), is-system-running), or why it can't be asked."""
     done = command.run(["systemctl", f"--machine={name}", "is-system-running"], check=False, timeout=30)

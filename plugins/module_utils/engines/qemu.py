@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -138,9 +139,7 @@ class Machine:
         monitor = self.monitor()
         if monitor is None:
             return
-        with monitor:
-            try:
-                monitor.execute("quit" if force else "system_powerdown")
-            except (ConnectionResetError, BrokenPipeError):
-                pass  # it may be gone before it has answered
+        # It may be gone before it has answered.
+        with monitor, contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            monitor.execute("quit" if force else "system_powerdown")
         until(self.gone, "the guest to power off (force: true ends it at once)", timeout)

@@ -318,6 +318,7 @@ class NspawnContainer(Resource):
         end = time.monotonic() + timeout
         try:
             systemd.start(nspawn.unit(self.name), timeout)
+            until(self._begun, "its first program", max(1, end - time.monotonic()))
             values = {**plan.state.config, **plan.want}
             told = (values.get("settings") or {}).get("Exec.NotifyReady") in ("yes", "true", "on", "1")
             if values.get("boot", True) and not told and nspawn.runs_systemd(nspawn.image_path(self.name)):
@@ -327,10 +328,14 @@ class NspawnContainer(Resource):
             hint = f"journalctl --unit={nspawn.unit(self.name)} has more; option timeout says how long to wait"
             raise StrataError(f"did not start: {error.message}; its last words: {words}", hint=hint) from None
 
+    def _begun(self) -> bool:
+        shown = systemd.show([nspawn.unit(self.name)], ["ActiveState", "MainPID"])[nspawn.unit(self.name)]
+        if shown.get("ActiveState") in ("failed", "inactive"):
+            raise StrataError(f"it went away again (its unit is {shown['ActiveState']})")
+        return nspawn.has_begun(int(shown.get("MainPID") or 0))
+
     def _booted(self) -> bool:
-        active = systemd.show([nspawn.unit(self.name)], ["ActiveState"])[nspawn.unit(self.name)].get("ActiveState")
-        if active in ("failed", "inactive"):
-            raise StrataError(f"it went away while it booted (its unit is {active})")
+        self._begun()
         state = nspawn.guest_state(self.name)
         if state == "maintenance":
             raise StrataError("the guest's systemd is in its rescue or emergency mode")

@@ -19,6 +19,7 @@ from ..core.plan import Plan, State
 from ..core.resource import Resource
 from ..engines import bootstrap, trees
 
+
 def _argv_lists(lists: Any) -> tuple[tuple[str, ...], ...]:
     if any(isinstance(words, str) or not words for words in lists):
         raise ValueError("is a list of programs, each a list of words")

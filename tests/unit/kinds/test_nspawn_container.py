@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,6 +156,19 @@ def test_a_stack_drops_settings_key_by_key(host):
     )
     made = wanted.plan(known(host["build"]))
     assert [(change.name, change.after) for change in made.changes] == [("settings[Exec.Hostname]", None)]
+
+
+def test_a_machine_has_begun_when_a_program_of_its_own_runs():
+    itself = [sys.executable, "-c", "import time; print(flush=True); time.sleep(9)"]
+    child = [sys.executable, "-c", f"import subprocess; subprocess.run({itself!r})"]
+    other = [sys.executable, "-c", "import subprocess; subprocess.run(['sh', '-c', 'echo; sleep 9; :'])"]
+    for argv, begun in ((child, False), (other, True)):
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            try:
+                assert nspawn.has_begun(process.pid) is begun
+            finally:
+                process.kill()
 
 
 # Files in systemd's syntax.

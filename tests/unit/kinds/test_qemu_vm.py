@@ -279,7 +279,7 @@ def test_all_of_a_folder_are_told(host):
 def test_a_broken_description_is_named(host):
     host.apply()
     (host.folder / "tiny/vm.json").write_text("{")
-    with pytest.raises(StrataError, match="vm.json is no JSON"):
+    with pytest.raises(StrataError, match=r"vm\.json is no JSON"):
         host.apply()
 
 

@@ -66,7 +66,7 @@ A = {
 class TestLxcContainer(Convergence):
     case = Case(
         kind="lxc_container",
-        info="lxc_container_info",
+        info="lxc_info",
         a=A,
         b={**{key: A[key] for key in ("template", "networks", "cap_drop")}, "memory": "128M", "cpus": 1},
         look=look,

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.lab.driver import Failed, Killed, call, run
 
 OWNER = "strata-mixed"

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: lxc_container_info
+module: lxc_info
 short_description: LXC containers, what is stored of them and what runs
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
@@ -33,7 +33,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: All LXC containers
-  strata.virt.lxc_container_info:
+  strata.virt.lxc_info:
   register: containers
 """
 
