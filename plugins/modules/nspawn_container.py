@@ -92,8 +92,15 @@ seealso:
 
 EXAMPLES = r"""
 - name: A Debian tree on a bridge, with limits
-  strata.virt.nspawn_container: {name: deb, image: /var/lib/machines/deb, state: started, boot: true,
-    network_bridge: br0, memory: 2G, cpus: 1.5, private_users: pick}
+  strata.virt.nspawn_container:
+    name: deb
+    image: /var/lib/machines/deb
+    state: started
+    boot: true
+    network_bridge: br0
+    memory: 2G
+    cpus: 1.5
+    private_users: pick
 
 - name: One program in a tree, with a host name of its own
   strata.virt.nspawn_container:

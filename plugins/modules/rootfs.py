@@ -96,8 +96,12 @@ options:
 
 EXAMPLES = r"""
 - name: A tree for containers
-  strata.virt.rootfs: {path: /var/lib/machines/deb, type: debootstrap, suite: trixie, variant: minbase, packages:
-  [systemd, dbus]}
+  strata.virt.rootfs:
+    path: /var/lib/machines/deb
+    type: debootstrap
+    suite: trixie
+    variant: minbase
+    packages: [systemd, dbus]
 
 - name: A disk that a VM boots, with its kernel beside it
   strata.virt.rootfs:
@@ -106,11 +110,8 @@ EXAMPLES = r"""
     size: 4G
     suite: trixie
     packages: [linux-image-amd64, systemd-sysv, openssh-server]
-    run:
-      - [systemctl, enable, systemd-networkd]
-    extract:
-      /srv/vm/vmlinuz: /vmlinuz
-      /srv/vm/initrd: /initrd.img
+    run: [[systemctl, enable, systemd-networkd]]
+    extract: {/srv/vm/vmlinuz: /vmlinuz, /srv/vm/initrd: /initrd.img}
 """
 
 RETURN = r"""
