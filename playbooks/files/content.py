@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """content.py WANTED: makes the web page, the web server's image, and what the virtual machine boots, where they are

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """leftovers.py RESOURCES: fails where something of these entries of a stack is still on the host, and says what."""

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """proofs.py WANTED: proves each workload of the demonstration from outside, by what the kernel, the network and the

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import ansible
 
@@ -211,15 +212,16 @@ def measure(bench: Bench, subject: Subject, count: int) -> Sample:
 
     bench.says(f"{count} {subject.noun}: reading them")
     url, runs = subject.url(bench), []
-    for _ in range(bench.repeats):  # taken in turns, so that what disturbs one disturbs the other
+    for _turn in range(bench.repeats):  # taken in turns, so that what disturbs one disturbs the other
         runs.append((*bench.target("raw", subject.noun, url), *bench.target("stack", str(arguments))))
     raw, script, inside, module = (min(column) for column in zip(*runs))  # noise only ever adds
 
     peers = subject.for_peer(bench, declared)
     bench.says(f"{count} {subject.noun}: playbooks")
     return Sample(
-        nothing=min(bench.play("ansible.builtin.ping", {}) for _ in range(3)),
-        stack=min(bench.play("strata.virt.stack", stack) for _ in range(3)),
+        # The loops are too long to be taken thrice; so for the short ones not the best counts, but the middle.
+        nothing=median(bench.play("ansible.builtin.ping", {}) for _turn in range(3)),
+        stack=median(bench.play("strata.virt.stack", stack) for _turn in range(3)),
         ours=bench.play(f"strata.virt.{subject.kind}", by_item(declared), declared),
         peer=bench.play(subject.peer, by_item(peers), peers),
         raw=raw,
@@ -284,10 +286,11 @@ def report(subject: Subject, counts: list[int], samples: list[Sample]) -> None:
         f"inside the module: {seconds(last.inside)} for {count}; {TIMES_RAW}x the bare library's {seconds(last.raw)}"
         f" and {seconds(BESIDE_RAW)} are {seconds(allowed)}",
     )
-    verdict(
-        last.peer / last.stack >= TIMES_PEER,
-        f"whole playbook: {last.peer / last.stack:.1f}x as fast as the peer's loop of {count}; {TIMES_PEER}x is asked",
-    )
+    if count >= 100:  # with few, all that is measured is Ansible's own start
+        verdict(
+            last.peer / last.stack >= TIMES_PEER,
+            f"whole playbook: {last.peer / last.stack:.1f}x as fast as the peer's loop; {TIMES_PEER}x is asked",
+        )
     verdict(len(numbers) == 1, f"processes: {', '.join(map(str, sorted(numbers)))}, whatever the number of workloads")
 
 

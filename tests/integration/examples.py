@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes a playbook of the examples in the doors' documentation: each runs as written, then again, changing nothing.

@@ -14,6 +14,11 @@ from ..core import command, progress
 from . import trees
 
 _STEP = re.compile(r"I: (.*)")
+_HOOKS = {
+    "running special hook: tar-in": "laying the overlay over it",
+    "running special hook: download": "taking files out of it",
+    "running --customize-hook": "running what is to run in it",
+}
 
 # As root of a user namespace: owners as in the archive, and not as of the user who makes the disk. Device nodes can't
 # be made there, and the kernel makes them anyway. $1 archive, $2 scratch directory, $3 mke2fs, $4… its arguments
@@ -105,7 +110,12 @@ def debootstrap(debian: Debian, path: str, format: str, handles: Sequence[int] =
 
 def _tell(line: str) -> str | None:
     found = _STEP.fullmatch(line)
-    return found.group(1) if found else None
+    if not found:
+        return None
+    for words, said in _HOOKS.items():
+        if found.group(1).startswith(words):
+            return said
+    return found.group(1).rstrip(".")
 
 
 def disk(debian: Debian, path: str, size: int, label: str, handles: Sequence[int] = ()) -> None:

@@ -59,7 +59,7 @@ def read(path: str) -> Image | None:
 
 def _snapshots(file: BinaryIO, number: int, offset: int) -> Iterator[str]:
     """The names in the table of snapshots: entries of varying length, padded to eight bytes."""
-    for _ in range(number):
+    for _entry in range(number):
         file.seek(offset)
         entry = _SNAPSHOT.unpack(file.read(_SNAPSHOT.size))
         id_length, name_length, extra = entry[2], entry[3], entry[8]

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """look.py WANTED: what a host has, and what it lacks of what is wanted, both as JSON. Changes nothing.

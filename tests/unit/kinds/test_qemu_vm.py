@@ -67,7 +67,7 @@ class Qemu:
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._server.accept()
+                client, _address = self._server.accept()
                 with client, client.makefile("rw") as lines:
                     self._say(lines, {"QMP": {"version": {}}})
                     for line in lines:

@@ -290,7 +290,7 @@ class TestRunning:
     def test_over_the_maximum_it_is_stored_and_said(self):
         before = identity()
         more = {**LIVE, "memory": "256M", "memory_max": None, "vcpus": 2}
-        for _ in range(2):
+        for _run in range(2):
             assert live(more)["restart_required"] == ["memory"]
         assert identity() == before
         assert document(NAME, "--inactive").findtext("memory") == str(256 * 1024)
