@@ -202,7 +202,9 @@ def test_virtio_disks_and_cards_are_plugged_live_and_modes_are_not():
 
 def test_a_card_keeps_its_address_and_a_new_one_gets_the_same_each_time():
     assert not plan(state(), networks=[{"network": "default"}])
-    macs = [[row["mac"] for row in plan(state(), networks=[{"network": "default"}] * 2).want["networks"]] for _run in "12"]
+    macs = [
+        [row["mac"] for row in plan(state(), networks=[{"network": "default"}] * 2).want["networks"]] for _run in "12"
+    ]
     assert macs[0] == macs[1]
     assert macs[0][0] == "52:54:00:12:34:56"
     grown = plan(fresh(), memory="1G", networks=[{"bridge": "br0"}, {"network": "default"}]).want["networks"][1]
