@@ -8,12 +8,13 @@ The header is laid down in QEMU's docs/interop/qcow2.txt.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..core import command
+from ..core import command, progress
 from ..core.errors import StrataError
 
 _MAGIC = b"QFI\xfb"
@@ -23,6 +24,7 @@ _SNAPSHOTS_AT = 60
 _SNAPSHOT = struct.Struct(">QIHHIIQII")  # …, length of the id, of the name, …, of the extra data
 _BACKING_FORMAT = 0xE2792ACA
 _END = 0
+_SHARE = re.compile(r"\((\d+)\.\d+/100%\)")
 _PACKAGE = "qemu-utils (Debian) or qemu-img (Fedora)"
 
 
@@ -89,7 +91,8 @@ def create(path: str, format: str, size: int | None, backing: Mapping[str, str] 
 
 def convert(source: str, path: str, format: str) -> None:
     """Copy a disk's content into a new image; holes stay holes."""
-    command.run([command.need("qemu-img", _PACKAGE), "convert", "-O", format, source, path])
+    argv = [command.need("qemu-img", _PACKAGE), "convert", "-p", "-O", format, source, path]
+    progress.run(argv, lambda line: f"copied {found.group(1)}%" if (found := _SHARE.match(line)) else None)
 
 
 def forget(path: str, snapshot: str) -> None:

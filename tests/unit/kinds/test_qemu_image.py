@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from ansible_collections.strata.virt.plugins.module_utils.core import command
+from ansible_collections.strata.virt.plugins.module_utils.core import command, progress
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import carry_out, verify
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
@@ -43,6 +43,11 @@ class QemuImg:
         self.calls: list[list[str]] = []
         monkeypatch.setattr(command, "need", lambda program, package: program)
         monkeypatch.setattr(command, "run", self.run)
+        monkeypatch.setattr(progress, "run", self.convert)
+
+    def convert(self, argv, tell):
+        assert [tell(line) for line in ("(12.50/100%)", "what else it says")] == ["copied 12%", None]
+        self.run(argv)
 
     def run(self, argv):
         self.calls.append(list(argv[1:]))
