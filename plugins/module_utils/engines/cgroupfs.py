@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Iterator
 
+from ..core.codec import CPU_PERIOD, MAX
 from ..core.errors import StrataError
 
 MOUNT = "/sys/fs/cgroup"
@@ -55,6 +56,17 @@ def write(group: str, file: str, value: str) -> None:
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror)
         raise StrataError(f"could not write {value!r} to {group}/{file}: {reason}") from None
+
+
+def read_cpu_max(text: str) -> int | str:
+    """The quota per period of 100 ms, whatever period cpu.max is written in; ``max`` for no limit."""
+    quota, _blank, period = text.partition(" ")
+    return quota if quota == MAX else int(quota) * CPU_PERIOD // int(period or CPU_PERIOD)
+
+
+def write_cpu_max(quota: int | str) -> str:
+    """The text of cpu.max; one number alone would keep whatever period there is."""
+    return f"{quota} {CPU_PERIOD}"
 
 
 def controllers(group: str) -> set[str]:

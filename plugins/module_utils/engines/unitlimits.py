@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.codec import CPU_PERIOD, MAX, parse_cpus, parse_memory, parse_pids
-from . import systemd
+from . import cgroupfs, systemd
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,6 @@ def _write_cpus(quota: int | str) -> str:
     return f"{whole}.{hundredths:02d}%" if hundredths else f"{whole}%"
 
 
-def _cpu_max(text: str) -> int | str:
-    quota, _blank, period = text.partition(" ")
-    return quota if quota == MAX else int(quota) * CPU_PERIOD // int(period)
-
-
 def exact_cpus(value: Any) -> int | str:
     """As ``parse_cpus``, floored to what CPUQuota= can say: hundredths of a percent."""
     quota = parse_cpus(value)
@@ -69,6 +64,12 @@ _memory, _pids = _unlimited(parse_memory), _unlimited(parse_pids)
 
 MEMORY = Limit("MemoryMax", "MemoryMax", "memory.max", _or_infinity, _memory, _memory, _memory)
 CPUS = Limit(
-    "CPUQuota", "CPUQuotaPerSecUSec", "cpu.max", _write_cpus, _unlimited(_percent), _unlimited(_span), _cpu_max
+    "CPUQuota",
+    "CPUQuotaPerSecUSec",
+    "cpu.max",
+    _write_cpus,
+    _unlimited(_percent),
+    _unlimited(_span),
+    cgroupfs.read_cpu_max,
 )
 PIDS = Limit("TasksMax", "TasksMax", "pids.max", _or_infinity, _pids, _pids, _pids)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import limits, policy
-from ..core.codec import CPU_PERIOD, MAX, Codec, parse_name
+from ..core.codec import MAX, Codec, parse_name
 from ..core.errors import StrataError
 from ..core.plan import Layer, Plan, State
 from ..core.resource import Resource
@@ -34,16 +34,6 @@ def _number(text: str) -> int | str:
     return text if text == MAX else int(text)
 
 
-def _read_cpu_max(text: str) -> int | str:
-    quota, _blank, period = text.partition(" ")
-    return quota if quota == MAX else int(quota) * CPU_PERIOD // int(period)
-
-
-def _write_cpu_max(quota: int | str) -> str:
-    # One number alone would keep whatever period there is.
-    return f"{quota} {CPU_PERIOD}"
-
-
 def _parse_group(value: Any) -> str:
     """A group's path below the delegated group: names, joined by slashes."""
     parts = str(value).split("/")
@@ -61,7 +51,7 @@ class Cgroup(Resource):
     fields = (
         policy.name(Codec(_parse_group)),
         policy.state("present", "absent"),
-        limits.cpus(ControlFile("cpu.max", _read_cpu_max, _write_cpu_max)),
+        limits.cpus(ControlFile("cpu.max", cgroupfs.read_cpu_max, cgroupfs.write_cpu_max)),
         limits.memory(ControlFile("memory.max", _number)),
         limits.pids_limit(ControlFile("pids.max", _number)),
     )

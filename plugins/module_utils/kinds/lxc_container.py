@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core import limits, policy
-from ..core.codec import CPU_PERIOD, LINE, MAC, MAX, PATH, TEXTS, Codec, parse_memory, parse_pids
+from ..core.codec import LINE, MAC, MAX, PATH, TEXTS, Codec, parse_memory, parse_pids
 from ..core.errors import StrataError
 from ..core.field import Field, Role, table
 from ..core.plan import Effect, Layer, Plan, State
@@ -41,15 +41,6 @@ class Limit:
     @property
     def key(self) -> str:
         return f"lxc.cgroup2.{self.file}"
-
-
-def _read_cpu_max(text: str) -> int | str:
-    quota, _blank, period = text.partition(" ")
-    return quota if quota == MAX else int(quota) * CPU_PERIOD // int(period or CPU_PERIOD)
-
-
-def _write_cpu_max(quota: int | str) -> str:
-    return f"{quota} {CPU_PERIOD}"  # one number alone would keep whatever period there is
 
 
 def _parse_capability(value: Any) -> str:
@@ -118,7 +109,7 @@ class LxcContainer(Resource):
         Field("template", Codec(_template), role=Role.POLICY),
         Field("template_options", TEXTS, role=Role.POLICY),
         limits.memory(Limit("memory.max", parse_memory)),
-        limits.cpus(Limit("cpu.max", _read_cpu_max, _write_cpu_max)),
+        limits.cpus(Limit("cpu.max", cgroupfs.read_cpu_max, cgroupfs.write_cpu_max)),
         limits.pids_limit(Limit("pids.max", parse_pids)),
         Field("networks", table(*INTERFACE), effect=Effect.RESTART),
         Field("cap_drop", CAPABILITIES, effect=Effect.RESTART),
