@@ -9,13 +9,16 @@ forks, and the child is the module: the same door, the same arguments, the same 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
+import mmap
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 
 from ansible.module_utils import basic
@@ -27,6 +30,11 @@ KILLED = -signal.SIGKILL
 for heavy in ("docker", "libvirt", "lxc", "pyroute2"):
     with contextlib.suppress(ImportError):
         importlib.import_module(heavy)
+for kind in importlib.import_module(f"{UTILS}.kinds.registry").KINDS:
+    importlib.import_module(f"{UTILS}.kinds.{kind}")
+gc.freeze()  # what is there stays: looking at it again would copy its pages in every child
+
+_counter = mmap.mmap(-1, 8)  # shared with the children
 
 
 class Failed(AssertionError):
@@ -48,7 +56,7 @@ def call(module: str, options: dict, *, check: bool = False, touches: tuple[str,
         module: The module's short name.
         options: Its options.
         check: Whether in check mode.
-        touches: Functions, as ``core.files.write``, that change the host; with ``die_at`` they are counted.
+        touches: Functions, as ``core.files.write``, that change the host: calls of them are counted.
         die_at: The module is killed (SIGKILL) right after that touch; 0: never.
 
     Raises:
@@ -56,6 +64,8 @@ def call(module: str, options: dict, *, check: bool = False, touches: tuple[str,
         Killed: ``die_at`` was reached.
     """
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+    importlib.import_module(f"{MODULES}.{module}")  # here, so that the children have it
+    _counter[:] = bytes(8)
     with tempfile.TemporaryFile() as out:
         sys.stdout.flush()
         child = os.fork()
@@ -75,6 +85,12 @@ def call(module: str, options: dict, *, check: bool = False, touches: tuple[str,
     return result
 
 
+def touches_of(module: str, options: dict, touches: tuple[str, ...]) -> int:
+    """Run a module, and count how often it touches the host."""
+    call(module, options, touches=touches)
+    return int.from_bytes(_counter[:], sys.byteorder)
+
+
 def _be_module(module: str, arguments: dict, out: int, touches: tuple[str, ...], die_at: int) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -83,7 +99,7 @@ def _be_module(module: str, arguments: dict, out: int, touches: tuple[str, ...],
     basic._ANSIBLE_PROFILE = "legacy"
     status = 0
     try:
-        if die_at:
+        if touches:
             _arm(touches, die_at)
         importlib.import_module(f"{MODULES}.{module}").main()
     except SystemExit as leaving:
@@ -96,15 +112,17 @@ def _be_module(module: str, arguments: dict, out: int, touches: tuple[str, ...],
 
 
 def _arm(touches: tuple[str, ...], die_at: int) -> None:
-    """Have the process killed right after its ``die_at``-th touch of the host."""
-    left = [die_at]
+    """Count the touches of the host, and have the process killed right after the ``die_at``-th."""
+    one_at_a_time = threading.Lock()
 
     def counted(function):
         def touch(*args, **kwargs):
             result = function(*args, **kwargs)
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            with one_at_a_time:
+                count = int.from_bytes(_counter[:], sys.byteorder) + 1
+                _counter[:] = count.to_bytes(8, sys.byteorder)
+                if count == die_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
             return result
 
         return touch

@@ -8,6 +8,7 @@ the tables: no kind decides for itself whether something is to be done.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -15,6 +16,10 @@ from typing import Any, ClassVar
 from .errors import StrataError
 from .field import Field, Role, arguments, decode, encode
 from .plan import ABSENT, Change, Effect, Layer, Plan, State
+
+
+Thing = tuple[str, str]
+"""Something that one resource makes and another one needs: its sort, and which, as ``("path", "/srv/disk.qcow2")``."""
 
 
 class Resource:
@@ -64,6 +69,7 @@ class Resource:
         self.options = {**given, **{name: value for name, value in options.items() if value is not None}}
         self.owner = owner
         self.applied = dict(applied or {})
+        self.promised: frozenset[Thing] = frozenset()
         try:
             self.spec = decode(self.fields, self.options)
             self.check()
@@ -96,6 +102,26 @@ class Resource:
         Names that don't exist may be missing from the answer.
         """
         raise NotImplementedError
+
+    def provides(self) -> Iterable[Thing]:
+        """What others may need of it. No I/O."""
+        return ()
+
+    def needs(self) -> Iterable[Thing]:
+        """What it can't be without, and others may make. No I/O."""
+        return [("path", path) for _option, path in self.files()]
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        """The files of the host that it is made of: the option that names each, and its path. No I/O."""
+        return ()
+
+    def missing(self) -> list[tuple[str, str]]:
+        """Those of its files that are neither there nor made before its turn comes by the same stack."""
+        return [
+            (option, path)
+            for option, path in self.files()
+            if ("path", path) not in self.promised and not os.path.exists(path)
+        ]
 
     def observe(self, engine: Any, state: State) -> State:
         """Add the facts that this declaration needs (the ID of an image, say). Most kinds need none."""

@@ -32,6 +32,7 @@ class Item:
     error: StrataError | None = None
     pruned: bool = False
     state: State = ABSENT
+    after: list[Item] = field(default_factory=list)
 
     @property
     def identity(self) -> tuple[str, str, Hashable]:
@@ -94,6 +95,7 @@ class Stack:
         self.found: dict[Hashable, dict[str, State]] = {}
         self.validators: dict[type[Resource], ArgumentSpecValidator] = {}
         self.items = self._validated(entries)
+        self._tie()
 
     # Validation.
 
@@ -133,6 +135,17 @@ class Stack:
         # An entry is a whole declaration: what it gave last time and gives no more goes back to its default.
         applied = self.record.get(f"{word}/{given.get(kind.identity)}")
         return kind(given, owner=self.name, applied=applied)
+
+    def _tie(self) -> None:
+        """Let each resource know what those before it make of what it needs."""
+        makers = {
+            thing: item for item in self.items if item.resource.target != "absent" for thing in item.resource.provides()
+        }
+        for item in self.items:
+            needed = [thing for thing in item.resource.needs() if thing in makers]
+            needed = [thing for thing in needed if makers[thing].resource.rank < item.resource.rank]
+            item.resource.promised = frozenset(needed)
+            item.after = [makers[thing] for thing in needed]
 
     # Reading and planning.
 
@@ -245,6 +258,9 @@ class Stack:
     @staticmethod
     def _carry_out(item: Item) -> None:
         try:
+            for maker in item.after:
+                if maker.error is not None:
+                    raise StrataError(f"waits for {maker.resource.entry}, which failed", entry=item.resource.entry)
             carry_out(item.resource, item.engine, item.plan)
         except StrataError as error:
             item.error = error

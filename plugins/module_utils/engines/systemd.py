@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from ..core import command, files
 from ..core.errors import StrataError
+from ..core.waiting import Shared
 
 UNITS = "/etc/systemd/system"
 CONTROL = ("/run/systemd/system.control", "/etc/systemd/system.control")
@@ -45,8 +46,12 @@ def show(units: Sequence[str], properties: Iterable[str]) -> dict[str, dict[str,
     return found
 
 
+_reload = Shared(lambda: command.run(["systemctl", "daemon-reload"]))
+
+
 def reload() -> None:
-    command.run(["systemctl", "daemon-reload"])
+    """Have systemd read its units anew. It reads all of them, so that one time serves all who wait for it."""
+    _reload()
 
 
 def start(unit: str, timeout: float) -> None:

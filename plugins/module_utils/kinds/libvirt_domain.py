@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
@@ -134,16 +133,17 @@ class LibvirtDomain(Resource):
         owner = None if marked is None else marked.get("owner")
         return State(domain.status, config, live, facts, owner)
 
+    def files(self) -> list[tuple[str, str]]:
+        disks = [("disks.file", row["file"]) for row in self.spec.get("disks", ())]
+        return disks + [(option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec]
+
     def observe(self, engine: Host, state: State) -> State:
         if self.target == "absent":
             return state
-        rows = self.spec.get("disks", ())
-        paths = [("disks.file", row["file"]) for row in rows]
-        paths += [(option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec]
         facts = {
             **state.facts,
             "kvm": engine.accelerated(),
-            "missing": [[option, path] for option, path in paths if not os.path.exists(path)],
+            "missing": self.missing(),
             "seed": _seed(),
         }
         if any("network" in row for row in self.spec.get("networks", ())):

@@ -181,13 +181,17 @@ class NspawnContainer(Resource):
 
     # Planning.
 
+    def files(self) -> list[tuple[str, str]]:
+        return [("image", self.spec.get("image", nspawn.image_path(self.name)))]
+
     def observe(self, engine: None, state: State) -> State:
         own = nspawn.image_path(self.name)
         path, link = self.spec.get("image", own), state.facts.get("link")
         ours = link is not None and nspawn.link_target(own) == link
         facts = {
             **state.facts,
-            "image_there": nspawn.there(path) and not (path == own and ours and "image" in self.declared),
+            "image_there": ("path", path) in self.promised
+            or (nspawn.there(path) and not (path == own and ours and "image" in self.declared)),
             "image_taken": os.path.lexists(own) and not ours and os.path.realpath(own) != os.path.realpath(path),
         }
         return replace(state, facts=facts)

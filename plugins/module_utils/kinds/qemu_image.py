@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core import policy
@@ -13,7 +14,7 @@ from ..core.codec import LINE, PATH, SIZE
 from ..core.errors import StrataError
 from ..core.field import Field, Role, structure
 from ..core.plan import Effect, Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..engines import qcow2
 
 NEXT = ".strata-next"
@@ -52,6 +53,9 @@ class QemuImage(Resource):
         if given.get("backing", {}).get("path") == given["path"]:
             raise StrataError("can't be the image itself", option="backing", value=given["path"])
 
+    def provides(self) -> list[Thing]:
+        return [("path", self.name)]
+
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> None:
         return None
@@ -70,15 +74,19 @@ class QemuImage(Resource):
             config["backing"] = {"path": image.backing, "format": image.backing_format}
         return State("present", config)
 
+    def files(self) -> list[tuple[str, str]]:
+        sources = {"backing": self.spec.get("backing", {}).get("path"), "convert_from": self.spec.get("convert_from")}
+        return [(option, path) for option, path in sources.items() if path]
+
+    def observe(self, engine: Any, state: State) -> State:
+        return replace(state, facts={**state.facts, "missing": self.missing()})
+
     def plan(self, state: State) -> Plan:
         plan = super().plan(state)
-        sources = {"backing": self.spec.get("backing", {}).get("path"), "convert_from": self.spec.get("convert_from")}
-        sources = {option: path for option, path in sources.items() if path}
         if "create" in plan.steps:
-            for option, path in sources.items():
-                if not os.path.exists(path):
-                    raise StrataError("is not there", option=option, value=path, entry=self.entry)
-            if not sources and "size" not in self.spec:
+            for option, path in state.facts.get("missing", ()):
+                raise StrataError("is not there", option=option, value=path, entry=self.entry)
+            if not self.files() and "size" not in self.spec:
                 raise StrataError("is needed to make a new image", option="size", entry=self.entry)
         if "recreate" in plan.steps:
             wrong = ", ".join(change.name for change in plan.changes if change.effect is Effect.RECREATE)

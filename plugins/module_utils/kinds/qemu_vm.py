@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core import policy, progress
@@ -114,11 +115,16 @@ class QemuVm(Resource):
         fields = {field.name: field for field in cls.fields}
         return {name: fields[name].decode(value) for name, value in options.items() if name in fields}
 
+    def files(self) -> list[tuple[str, str]]:
+        drives = [("drives.file", drive["file"]) for drive in self.spec.get("drives", ())]
+        return drives + [(option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec]
+
+    def observe(self, engine: str, state: State) -> State:
+        return replace(state, facts={**state.facts, "missing": self.missing()})
+
     def plan(self, state: State) -> Plan:
-        for option in ("kernel", "initrd"):
-            path = self.spec.get(option)
-            if path and self.target == "running" and not os.path.exists(path):
-                raise StrataError("is not there", option=option, value=path, entry=self.entry)
+        for option, path in state.facts.get("missing", ()) if self.target == "running" else ():
+            raise StrataError("is not there", option=option, value=path, entry=self.entry)
         plan = super().plan(state)
         if plan.target == "stopped":
             untaken = set(plan.want.get("snapshots") or ()) - set(state.config.get("snapshots") or ())

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from ..core.resource import Resource
 
 if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees imported
-    from . import cgroup, docker_container, libvirt_domain, lxc_container, nspawn_container  # noqa: F401
+    from . import (  # noqa: F401
+        cgroup,
+        docker_container,
+        libvirt_domain,
+        lxc_container,
+        nspawn_container,
+        qemu_image,
+        qemu_vm,
+        rootfs,
+    )
 
 KINDS = {
     "cgroup": "Cgroup",
@@ -18,6 +27,9 @@ KINDS = {
     "libvirt_domain": "LibvirtDomain",
     "lxc_container": "LxcContainer",
     "nspawn_container": "NspawnContainer",
+    "qemu_image": "QemuImage",
+    "qemu_vm": "QemuVm",
+    "rootfs": "Rootfs",
 }
 
 

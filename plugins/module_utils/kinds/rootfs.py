@@ -16,7 +16,7 @@ from ..core.codec import LINE, MAP, PATH, SIZE, TEXTS, WORDS, Codec, parse_path
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..engines import bootstrap, trees
 
 
@@ -62,6 +62,9 @@ class Rootfs(Resource):
             raise StrataError("must be given", option="suite", hint="Name a release, such as trixie")
         if (self.spec["format"] == "ext4") != ("size" in self.spec):
             raise StrataError("goes with format: ext4, and only with it", option="size", value=self.spec.get("size"))
+
+    def provides(self) -> list[Thing]:
+        return [("path", self.name), *(("path", path) for path in self.spec["extract"])]
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,25 @@ class Base(Thing):
     kind = "base"
     rank = 10
 
+    def provides(self):
+        return [("path", f"/nowhere/{self.name}")]
+
+
+class User(Thing):
+    kind = "user"
+    rank = 30
+
+    def files(self):
+        return [("name", f"/nowhere/{self.name}")]
+
+    def observe(self, engine, state):
+        return replace(state, facts={"missing": self.missing()})
+
+    def plan(self, state):
+        if state.facts.get("missing"):
+            raise StrataError("is not there")
+        return super().plan(state)
+
 
 class Deaf(Thing):
     kind = "deaf"
@@ -87,7 +107,7 @@ class Deaf(Thing):
         raise StrataError("the daemon is not running", hint="Start it")
 
 
-KINDS = {kind.kind: kind for kind in (Thing, Base, Deaf)}
+KINDS = {kind.kind: kind for kind in (Thing, Base, User, Deaf)}
 
 
 @pytest.fixture(autouse=True)
@@ -258,3 +278,34 @@ def test_names_that_nobody_declares_are_passed_over():
     stack({"thing": {"name": "mine"}})
     stack()
     assert set(ENGINE.there) == {("thing", "not a name of ours / at all")}
+
+
+def test_what_another_resource_makes_counts_as_there():
+    with pytest.raises(StrataError, match="user/a: is not there"):
+        stack({"user": {"name": "a"}}, check=True)
+    both = [{"user": {"name": "a"}}, {"base": {"name": "a"}}]
+    stack(*both, check=True)
+    stack(*both)
+    assert ENGINE.calls == [("create", "a"), ("create", "a")]
+    gone = [{"user": {"name": "b"}}, {"base": {"name": "b", "state": "absent"}}]
+    with pytest.raises(StrataError, match="user/b: is not there"):
+        stack(*gone, check=True)
+
+
+def test_what_waits_for_a_failed_one_is_not_touched():
+    made = Stack(
+        "s",
+        [
+            {"user": {"name": "a"}},
+            {"base": {"name": "a", "broken": "yes"}},
+            {"user": {"name": "b"}},
+            {"base": {"name": "b"}},
+        ],
+        KINDS.get,
+        KINDS,
+    )
+    made.read()
+    made.apply()
+    assert sorted(str(error) for error in made.errors) == ["base/a: broke", "user/a: waits for base/a, which failed"]
+    assert ("user", "b") in ENGINE.there
+    assert ("user", "a") not in ENGINE.there

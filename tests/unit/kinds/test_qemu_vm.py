@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.strata.virt.plugins.module_utils.core import command
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import carry_out, verify
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
-from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, State
+from ansible_collections.strata.virt.plugins.module_utils.core.plan import State
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
 from ansible_collections.strata.virt.plugins.module_utils.engines import qcow2, qemu
 from ansible_collections.strata.virt.plugins.module_utils.kinds import qemu_vm
@@ -128,7 +128,9 @@ class Host:
         return self.running[-1]
 
     def resource(self, **more) -> QemuVm:
-        return QemuVm({**OPTIONS, "folder": str(self.folder), "timeout": 3, **more})
+        resource = QemuVm({**OPTIONS, "folder": str(self.folder), "timeout": 3, **more})
+        resource.promised = frozenset({("path", path) for path in self.images})
+        return resource
 
     def state(self, resource: QemuVm) -> State:
         return read_one(resource, QemuVm.open(resource.spec))
@@ -319,7 +321,7 @@ def test_bad_options_are_named(host, options, words):
 def test_a_kernel_that_is_not_there_is_named(host):
     resource = host.resource(kernel="/nonexistent")
     with pytest.raises(StrataError, match="kernel: is not there"):
-        resource.plan(ABSENT)
+        resource.plan(host.state(resource))
 
 
 @pytest.mark.parametrize(

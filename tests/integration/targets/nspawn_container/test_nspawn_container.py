@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -29,21 +30,33 @@ def show(name: str, prop: str) -> str:
     return run("systemctl", "show", f"--property={prop}", "--value", unit(name))
 
 
+LIMITS = ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "NeedDaemonReload", "UnitFileState")
+
+
 def look(name: str) -> dict | None:
     settings = SETTINGS / f"{name}.nspawn"
     drop_in = UNITS / f"{unit(name)}.d" / "50-strata.conf"
-    active = show(name, "ActiveState") == "active"
+    told = run("systemctl", "show", f"--property=ActiveState,ControlGroup,{','.join(LIMITS)}", unit(name))
+    shown = dict(line.split("=", 1) for line in told.splitlines())
+    active = shown["ActiveState"] == "active"
     if not (settings.exists() or drop_in.exists() or active):
         return None
     seen = {"running": active, "settings": settings.read_text() if settings.exists() else None}
     image = IMAGES / name
     seen["image"] = str(image.readlink()) if image.is_symlink() else None
-    for prop in ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "NeedDaemonReload", "UnitFileState"):
-        seen[prop] = show(name, prop)
-    group = Path(f"/sys/fs/cgroup{show(name, 'ControlGroup')}")
+    seen |= {prop: shown[prop] for prop in LIMITS}
+    group = Path(f"/sys/fs/cgroup{shown['ControlGroup']}")
     for file in ("memory.max", "cpu.max", "pids.max"):
         seen[file] = (group / file).read_text().strip() if active else None
     return seen
+
+
+def own_tree(name: str) -> dict:
+    """nspawn runs one machine at a time from a tree."""
+    tree = TREES / name
+    if not tree.exists():
+        shutil.copytree(TINY, tree, symlinks=True, copy_function=os.link)
+    return {"image": str(tree)}
 
 
 def leader(name: str) -> str:
@@ -102,7 +115,6 @@ class TestNspawnContainer(Convergence):
         kind="nspawn_container",
         info="nspawn_info",
         a={
-            "image": str(TINY),
             "boot": False,
             "network_bridge": BRIDGE,
             "memory": "1G",
@@ -111,7 +123,6 @@ class TestNspawnContainer(Convergence):
             "settings": SLEEP,
         },
         b={
-            "image": str(TINY),
             "boot": False,
             "network_bridge": BRIDGE,
             "memory": 300_000_001,
@@ -121,7 +132,6 @@ class TestNspawnContainer(Convergence):
         look=look,
         seen_a={
             "running": True,
-            "image": str(TINY),
             "MemoryMax": "1073741824",
             "CPUQuotaPerSecUSec": "1.500000s",
             "TasksMax": "256",
@@ -152,6 +162,7 @@ class TestNspawnContainer(Convergence):
             "engines.systemd.set_runtime",
         ),
         same_process=leader,
+        own=own_tree,
     )
 
     def test_what_needs_a_restart_is_stored_said_and_settled_by_any_restart(self):
