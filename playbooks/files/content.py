@@ -190,14 +190,15 @@ def cpio(entries: list[Entry]) -> bytes:
     return bytes(out)
 
 
-def initrd(path: str, program: bytes) -> None:
+def initrd(path: str, program: bytes, init: str = INIT) -> None:
+    """A file system in memory with one program, and what is run in it."""
     folders: list[Entry] = [(name, 0o040755, (0, 0), b"") for name in ("bin", "dev", "proc")]
     content = cpio(
         [
             *folders,
             ("dev/console", 0o020600, (5, 1), b""),
             ("bin/busybox", 0o100755, (0, 0), program),
-            ("init", 0o100755, (0, 0), INIT.encode()),
+            ("init", 0o100755, (0, 0), init.encode()),
         ]
     )
     if read(path) != content:

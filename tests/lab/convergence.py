@@ -179,7 +179,7 @@ class Convergence:
         if step == "change":
             self.apply(self.case.a)
         count = touches_of(self.case.kind, self.case.options(self.case.name, wanted), self.case.touches)
-        assert count > 1, "no touch was counted: the case names the wrong functions"
+        assert count, "no touch was counted: the case names the wrong functions"
         names = self.names(count)
         if step == "change":
             self.together(self.case.a, names)

@@ -334,29 +334,36 @@ class TestDockerContainer(Convergence):
         assert leftovers() == ""
 
     def test_killed_while_it_is_replaced(self):
-        for touch in range(1, 7):  # create, stop, rename, rename, start, remove
-            # Whichever it was told to be, one that ran runs again: present is tried where only the times tell.
-            wanted = {"image": "web:2.0", "state": "present" if touch in (2, 4) else "started", "env": {"A": "1"}}
-            self.apply({"state": "absent"})
-            self.apply({"image": "web:1.0"})
-            run("docker", "exec", "--user", "0", self.name, "/bin/busybox", "touch", "/data/precious")
+        names = self.names(6)  # create, stop, rename, rename, start, remove
+        self.together({"image": "web:1.0"}, names)
+        self._forget()
+        # Whichever it was told to be, one that ran runs again: present is tried where only the times tell.
+        wanted = {name: {"image": "web:2.0", "state": "started", "env": {"A": "1"}} for name in names}
+        for touch in (2, 4):
+            wanted[names[touch - 1]]["state"] = "present"
+        for touch, name in enumerate(names, start=1):
+            run("docker", "exec", "--user", "0", name, "/bin/busybox", "touch", "/data/precious")
             with pytest.raises(Killed):
-                self.apply(wanted, touches=TOUCHES, die_at=touch)
-            forecast = self.apply(wanted, check=True)
-            done = self.apply(wanted)
-            assert forecast["changes"] == done["changes"]
-            self.sees({"Running": True, "User": "1000"})
-            run("docker", "exec", self.name, "/bin/busybox", "test", "-e", "/data/precious")
-            self.unchanged(wanted)
-            assert leftovers() == ""
+                self.apply(wanted[name], name, touches=TOUCHES, die_at=touch)
+        entries = [{"docker_container": {"name": name, **spec}} for name, spec in wanted.items()]
+        stack = {"name": self.owner, "resources": entries}
+        forecast = call("stack", stack, check=True)
+        assert forecast["resources"] == call("stack", stack)["resources"]
+        for name in names:
+            self.sees({"Running": True, "User": "1000"}, name)
+            run("docker", "exec", name, "/bin/busybox", "test", "-e", "/data/precious")
+        assert call("stack", stack)["changed"] is False
+        assert leftovers() == ""
 
     def test_killed_while_it_is_replaced_and_then_to_be_absent(self):
-        for touch in (1, 4):
-            self.apply({"image": "web:1.0"})
+        names = self.names(2)
+        self.together({"image": "web:1.0"}, names)
+        self._forget()
+        for touch, name in zip((1, 4), names):
             with pytest.raises(Killed):
-                self.apply({"image": "web:2.0"}, touches=TOUCHES, die_at=touch)
-            self.apply({"state": "absent"})
-            assert (look(self.name), leftovers()) == (None, "")
+                self.apply({"image": "web:2.0"}, name, touches=TOUCHES, die_at=touch)
+        self.together({"state": "absent"}, names)
+        assert ([look(name) for name in names], leftovers()) == ([None, None], "")
 
     def test_present_and_stopped_leave_it_as_they_say(self):
         self.apply({"image": "web:1.0", "state": "present"})
