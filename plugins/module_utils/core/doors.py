@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import record
 from .codec import parse_name
 from .converge import guarded
 from .errors import Errors, StrataError
@@ -63,20 +64,21 @@ def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[
     def work() -> dict[str, Any]:
         entries: list[dict[str, Any]] = []
         skipped: dict[str, str] = {}
-        asked = module.params["kinds"]
+        asked, owner = module.params["kinds"], module.params["owner"]
+        applied = record.load(owner) if owner else {}
         for word in asked or sorted(known):
             kind = kinds(word)
             if kind is None:
                 raise StrataError(f"there is no kind {word!r}", option="kinds", hint=f"Kinds are: {', '.join(known)}")
             try:
-                found = kind.read_many(kind.open({}), None)
+                found = kind.read_many(kind.open({}), None if kind.listed else record.names(applied, word))
             except StrataError as error:
                 if asked:
                     raise
                 skipped[word] = str(error)
                 continue
             for name, state in sorted(found.items()):
-                if state.exists and module.params["owner"] in (None, state.owner):
+                if state.exists and owner in (None, state.owner):
                     entries.append({word: kind.export(name, state)})
         return {"resources": entries, "skipped": skipped}
 

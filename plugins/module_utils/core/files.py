@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 
@@ -67,3 +68,20 @@ def _sync(folder: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+_OWNER = "user.strata.owner"  # xattr(7): kept with the file, also where it is moved to
+
+
+def owner(path: str) -> str | None:
+    """The owner noted on a file, None where nobody noted one."""
+    try:
+        return os.getxattr(path, _OWNER).decode()
+    except OSError:
+        return None
+
+
+def set_owner(path: str, name: str) -> None:
+    """Note the owner of a file. Where the file system can't, it stays nobody's, and no prune ever takes it."""
+    with contextlib.suppress(OSError):
+        os.setxattr(path, _OWNER, name.encode())

@@ -42,6 +42,11 @@ def save(stack: str, resources: Mapping[str, Mapping[str, Any]]) -> None:
         files.remove(path(stack))
 
 
+def names(resources: Mapping[str, Any], kind: str) -> list[str]:
+    """The names of one kind in a record."""
+    return [entry.partition("/")[2] for entry in resources if entry.startswith(f"{kind}/")]
+
+
 def options(resource: Resource) -> dict[str, Any]:
     """A resource's options as they are kept."""
     secret = {field.name for field in resource.fields if field.secret}

@@ -17,7 +17,6 @@ from .errors import StrataError
 from .field import Field, Role, arguments, decode, encode
 from .plan import ABSENT, Change, Effect, Layer, Plan, State
 
-
 Thing = tuple[str, str]
 """Something that one resource makes and another one needs: its sort, and which, as ``("path", "/srv/disk.qcow2")``."""
 
@@ -34,6 +33,7 @@ class Resource:
         states: The values of the option ``state``, each with the status that it leads to; None: whichever it has.
         moves: The verbs that lead from one status to another.
         busy: The statuses in which a workload runs, so that interrupting it is a matter of policy.
+        listed: The engine can tell all that there are; else only what is named can be found.
         layered: The engine keeps a stored configuration beside what runs. Storing is then the verb ``configure``;
             bringing it into the running workload is ``update`` (live) or ``restart``. Where there is one layer,
             ``update`` changes it and what it can't change is done by ``recreate``.
@@ -50,6 +50,7 @@ class Resource:
         ("running", "stopped"): ("stop",),
     }
     busy: ClassVar[frozenset[str]] = frozenset({"running"})
+    listed: ClassVar[bool] = True
     layered: ClassVar[bool] = False
 
     def __init__(
@@ -99,7 +100,7 @@ class Resource:
     def read_many(cls, engine: Any, names: Iterable[str] | None) -> dict[str, State]:
         """Observe the named resources, or all that the engine has, in a fixed number of engine calls.
 
-        Names that don't exist may be missing from the answer.
+        Kinds that aren't ``listed`` are always asked for names. Names that don't exist may be missing from the answer.
         """
         raise NotImplementedError
 

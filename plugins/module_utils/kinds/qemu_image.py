@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core import policy
+from ..core import files, policy
 from ..core.codec import LINE, PATH, SIZE
 from ..core.errors import StrataError
 from ..core.field import Field, Role, structure
@@ -25,6 +25,7 @@ class QemuImage(Resource):
     identity = "path"
     sample = "/"
     rank = 20
+    listed = False
     fields = (
         Field("path", PATH, role=Role.NAME, required=True),
         policy.state("present", "absent"),
@@ -72,7 +73,7 @@ class QemuImage(Resource):
         config: dict[str, Any] = {"format": image.format, "size": image.size}
         if image.backing:
             config["backing"] = {"path": image.backing, "format": image.backing_format}
-        return State("present", config)
+        return State("present", config, owner=files.owner(path))
 
     def files(self) -> list[tuple[str, str]]:
         sources = {"backing": self.spec.get("backing", {}).get("path"), "convert_from": self.spec.get("convert_from")}
@@ -115,6 +116,7 @@ class QemuImage(Resource):
                     qcow2.resize(fresh, want["format"], want["size"])
             else:
                 qcow2.create(fresh, want["format"], want.get("size"), want.get("backing"))
+            files.set_owner(fresh, self.owner)
             os.rename(fresh, path)
         except OSError as error:
             raise StrataError(f"could not make {path}: {error.strerror}") from None

@@ -36,6 +36,7 @@ class Rootfs(Resource):
     identity = "path"
     sample = "/"
     rank = 20
+    listed = False
     fields = (
         Field("path", PATH, role=Role.NAME, required=True),
         policy.state("present", "absent"),

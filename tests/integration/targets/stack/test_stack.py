@@ -8,6 +8,7 @@ import json
 import random
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -21,7 +22,9 @@ GROUP = Path("/sys/fs/cgroup/strata.slice/strata.service")
 TREE = Path("/srv/strata-mixed")
 RECORD = Path(f"/var/lib/strata/stacks/{OWNER}.json")
 IMAGE = "strata-mixed:1.0"
-KINDS = ["cgroup", "docker_container", "libvirt_domain", "lxc_container", "nspawn_container"]
+DISK = Path("/srv/strata-mixed.qcow2")
+TEMPLATE = str(Path(__file__).parent.parent / "lxc_container" / "template")
+KINDS = ["cgroup", "docker_container", "libvirt_domain", "lxc_container", "nspawn_container", "qemu_image"]
 TOUCHES = (
     "core.files.write",
     "core.command.run",
@@ -37,9 +40,18 @@ def entries() -> list[dict]:
     return [
         {"cgroup": {"name": NAME, "memory": "64M"}},
         {"nspawn_container": {"name": NAME, "image": tree, "boot": False, "state": "stopped", "memory": "128M"}},
-        {"lxc_container": {"name": NAME, "template": "busybox", "state": "stopped", "memory": "64M"}},
+        {"lxc_container": {"name": NAME, "template": TEMPLATE, "state": "stopped", "memory": "64M"}},
         {"docker_container": {"name": NAME, "image": IMAGE, "memory": "64M", "pids_limit": 64}},
-        {"libvirt_domain": {"name": NAME, "memory": "64M", "vcpus": 1, "state": "shutdown"}},
+        {
+            "libvirt_domain": {
+                "name": NAME,
+                "memory": "64M",
+                "vcpus": 1,
+                "disks": [{"file": str(DISK)}],
+                "state": "shutdown",
+            }
+        },
+        {"qemu_image": {"path": str(DISK), "size": "64M"}},
     ]
 
 
@@ -60,7 +72,10 @@ def look() -> dict:
         host = json.loads(found.stdout)[0]["HostConfig"]
         seen["docker_container"] = [host["Memory"], host["PidsLimit"]]
     if NAME in run("virsh", "list", "--all", "--name").split():
-        seen["libvirt_domain"] = re.findall(r"<memory unit='KiB'>(\d+)<", run("virsh", "dumpxml", NAME))
+        document = run("virsh", "dumpxml", NAME)
+        seen["libvirt_domain"] = re.findall(r"<memory unit='KiB'>(\d+)<|<source file='(.*?)'", document)
+    if DISK.exists():
+        seen["qemu_image"] = json.loads(run("qemu-img", "info", "--output=json", str(DISK)))["virtual-size"]
     return seen
 
 
@@ -94,7 +109,7 @@ def _clean():
     assert look() == {}
 
 
-def test_five_technologies_in_one_task():
+def test_all_kinds_in_one_task():
     forecast = stack(entries(), check=True)
     assert look() == {}
     done = stack(entries())
@@ -103,7 +118,8 @@ def test_five_technologies_in_one_task():
     assert seen["cgroup"] == "67108864"
     assert seen["nspawn_container"] == "134217728"
     assert seen["docker_container"] == [67108864, 64]
-    assert seen["libvirt_domain"] == ["65536"]
+    assert seen["libvirt_domain"] == [("65536", ""), ("", str(DISK))]
+    assert seen["qemu_image"] == 64 << 20
     assert sorted(seen) == KINDS
     shuffled = entries()
     random.Random(3).shuffle(shuffled)
@@ -131,6 +147,7 @@ def test_what_is_no_longer_declared_goes_and_what_others_made_stays():
         assert done["diff"] == forecast["diff"]
         assert sorted(look()) == ["cgroup", "nspawn_container"]
         assert stack(kept)["changed"] is False
+        assert not DISK.exists()
         RECORD.unlink()
         stack([])
         assert look() == {}
@@ -147,7 +164,7 @@ def test_an_export_declares_what_is_there():
     assert stack(exported["resources"])["changed"] is False
 
 
-@pytest.mark.parametrize("touch", [1, 3, 6, 9, 12, 15])
+@pytest.mark.parametrize("touch", [1, 4, 7, 10, 13, 16])
 def test_killed_half_way_it_loses_nothing(touch):
     try:
         call("stack", {"name": OWNER, "resources": entries(), "parallel": 1}, touches=TOUCHES, die_at=touch)
@@ -160,17 +177,13 @@ def test_killed_half_way_it_loses_nothing(touch):
 
 def test_one_failure_does_not_stop_the_others():
     # The port is taken, which only starting tells.
-    holder = subprocess.Popen(["busybox", "nc", "-l", "-p", "18099", "-s", "127.0.0.1"])
-    try:
+    with socket.create_server(("127.0.0.1", 18099)):
         wanted = entries()
         wanted[3]["docker_container"]["published_ports"] = ["127.0.0.1:18099:80"]
         with pytest.raises(Failed) as failed:
             stack(wanted)
         assert f"docker_container/{NAME}" in failed.value.result["msg"]
-        assert {"cgroup", "libvirt_domain", "lxc_container", "nspawn_container"} <= set(look())
-    finally:
-        holder.kill()
-        holder.wait()
+        assert set(KINDS) - {"docker_container"} <= set(look())
     stack(wanted)
     assert stack(wanted)["changed"] is False
 
@@ -178,7 +191,7 @@ def test_one_failure_does_not_stop_the_others():
 BAD = [
     ({"dokcer": {"name": "x"}}, "there is no kind 'dokcer'"),
     ({"cgroup": {"name": "x", "colour": "red"}}, "colour"),
-    ({"docker_container": {"name": "x", "image": IMAGE, "pids_limit": "many"}}, "pids_limit"),
+    ({"docker_container": {"name": "xx", "image": IMAGE, "pids_limit": "many"}}, "pids_limit"),
     ({"cgroup": {"name": "x", "memory": "12X"}}, "memory: is no size"),
     ({"lxc_container": {"name": "x", "cpus": -1}}, "cpus"),
     ({"libvirt_domain": {"name": ""}}, "name"),
