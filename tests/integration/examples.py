@@ -1,6 +1,7 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes a playbook of the examples in the doors' documentation: each runs as written, then again, changing nothing.
+"""Makes a playbook of the examples in the doors' documentation: each runs as written, as check mode foretold it, and
+again, changing nothing.
 
 What an example takes away is taken away at the end. Doors are named on the command line.
 """
@@ -29,10 +30,17 @@ def takes_away(task: dict) -> bool:
 
 
 def settled(task: dict) -> list[dict]:
-    """A task, the same task again, and the proof that the second one changed nothing."""
+    """A task, foretold in check mode, done, and done again; and the proof that what was foretold was done, once."""
+    foretold = {**task, "name": f"{task['name']}, foretold", "check_mode": True, "register": "foretold"}
+    done = {**task, "register": "done"}
     again = {**task, "name": f"{task['name']}, again", "register": "again"}
-    proof = {"name": "Nothing changed", "ansible.builtin.assert": {"that": "again is not changed", "quiet": True}}
-    return [task, again, proof]
+    holds = [
+        "(foretold is changed) == (done is changed)",
+        "foretold.diff | default('') == done.diff | default('')",
+        "again is not changed",
+    ]
+    proof = {"name": "As foretold, and once", "ansible.builtin.assert": {"that": holds, "quiet": True}}
+    return [foretold, done, again, proof]
 
 
 class _Plain(yaml.SafeDumper):

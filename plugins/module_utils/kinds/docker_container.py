@@ -19,6 +19,7 @@ from ..core.plan import Change, Effect, Layer, Plan, State
 from ..core.resource import Resource
 from ..core.waiting import until
 from ..engines import docker_config as words
+from ..engines import docker_values
 from ..engines.docker import DEFAULT, Docker, Document
 from . import docker_hardening
 
@@ -56,8 +57,8 @@ class DockerContainer(Resource):
         Field("hardening", TEXT, role=Role.POLICY, choices=hardening.PROFILES),
         Field("hardening_exceptions", WORDS, role=Role.POLICY),
         Field("image", LINE, words.IMAGE),
-        Field("command", words.COMMAND, words.COMMAND_AT, default=()),
-        Field("env", words.ENV, words.ENV_AT, default={}),
+        Field("command", docker_values.COMMAND, words.COMMAND_AT, default=()),
+        Field("env", docker_values.ENV, words.ENV_AT, default={}),
         Field("labels", SETTINGS, words.LABELS, default={}),
         Field("user", LINE, words.USER, default=""),
         Field(
@@ -71,12 +72,12 @@ class DockerContainer(Resource):
         limits.memory(words.MEMORY),
         limits.cpus(words.CPUS),
         limits.pids_limit(words.PIDS),
-        Field("published_ports", words.PORTS, words.PUBLISHED, default=()),
-        Field("volumes", words.BINDS, words.VOLUMES, default=()),
-        Field("tmpfs", words.TMPFS, words.TMPFS_AT, default=()),
-        Field("capabilities", words.CAPABILITIES, words.CAP_ADD, default=()),
-        Field("cap_drop", words.CAPABILITIES, words.CAP_DROP, default=()),
-        Field("security_opts", words.SECURITY, words.SECURITY_OPT, default=()),
+        Field("published_ports", docker_values.PORTS, words.PUBLISHED, default=()),
+        Field("volumes", docker_values.BINDS, words.VOLUMES, default=()),
+        Field("tmpfs", docker_values.TMPFS, words.TMPFS_AT, default=()),
+        Field("capabilities", docker_values.CAPABILITIES, words.CAP_ADD, default=()),
+        Field("cap_drop", docker_values.CAPABILITIES, words.CAP_DROP, default=()),
+        Field("security_opts", docker_values.SECURITY, words.SECURITY_OPT, default=()),
         Field("read_only", BOOL, words.READ_ONLY, default=False),
         # No options yet, but profiles have an opinion on them.
         _derived("privileged", words.PRIVILEGED, BOOL, False),

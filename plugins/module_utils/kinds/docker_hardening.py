@@ -10,7 +10,7 @@ from typing import Any
 from ..core import hardening
 from ..core.codec import MAX
 from ..core.errors import StrataError
-from ..engines import docker_config as words
+from ..engines import docker_values
 
 # Which options a profile's aspects are compiled to.
 OPTION = {
@@ -64,9 +64,9 @@ def _breaches(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     wrong = hardening.dangerous(spec.get("capabilities", ()))
     if wrong:
         yield "capabilities", f"{', '.join(wrong)} gives rights that lead to the host"
-    if words.unconfined(spec.get("security_opts", ())):
+    if docker_values.unconfined(spec.get("security_opts", ())):
         yield "confinement", ""
-    if f"{words.NO_NEW_PRIVILEGES}=false" in spec.get("security_opts", ()):
+    if f"{docker_values.NO_NEW_PRIVILEGES}=false" in spec.get("security_opts", ()):
         yield "no_new_privileges", ""
     for bind in spec.get("volumes", ()):
         reason = leads_out(bind)
@@ -97,14 +97,14 @@ def values(given: Mapping[str, Any], user: str, there: Mapping[str, Any]) -> dic
     if "cap_drop" in found:
         found["cap_drop"] = ("ALL",)
     if "security_opts" in found:
-        found["security_opts"] = (words.NO_NEW_PRIVILEGES,) if "no_new_privileges" in rules else ()
+        found["security_opts"] = (docker_values.NO_NEW_PRIVILEGES,) if "no_new_privileges" in rules else ()
     if "user" in found and not hardening.is_root(user):
         found["user"] = user
     if "tmpfs" in found:
         volumes = given.get("volumes")
-        taken = {words.bind_target(bind) for bind in (there.get("volumes", ()) if volumes is None else volumes)}
+        taken = {docker_values.bind_target(bind) for bind in (there.get("volumes", ()) if volumes is None else volumes)}
         scratch = [f"{path}:{options}" for path, options in hardening.SCRATCH.items() if path not in taken]
-        found["tmpfs"] = words.TMPFS.parse(scratch)
+        found["tmpfs"] = docker_values.TMPFS.parse(scratch)
         if "read_only" in exempt:
             del found["tmpfs"]
     for field in ("volumes", "mounts") if "volumes" in found else ():
@@ -118,4 +118,4 @@ def leads_out(bind: str) -> str | None:
     source, colon, _target = bind.partition(":")
     if not colon or not source.startswith("/"):
         return None
-    return hardening.leads_out(source, "ro" not in words.bind_options(bind))
+    return hardening.leads_out(source, "ro" not in docker_values.bind_options(bind))

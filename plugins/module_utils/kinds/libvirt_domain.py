@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
-from itertools import chain
 from typing import Any
 
-from ..core import files, policy
+from ..core import policy
 from ..core.codec import BOOL, INT, LINE, PATH, TEXT
 from ..core.errors import StrataError
 from ..core.field import Field, Role
@@ -23,18 +20,10 @@ from ..core.waiting import until
 from ..engines import domain_xml
 from ..engines.domain_xml import MEMORY, NAMESPACE, VCPUS, ConsoleLog, Disks, Leaf, Networks, Now
 from ..engines.libvirt import Domain, Host
+from . import libvirt_devices
 from .libvirt_fields import DISK, GUEST_MEMORY, NETWORK, at_least_one, disk_key, network_key, ordered
 
 _BALLOON_STILL = 2.0  # seconds without an answer; QEMU reports a moving balloon once a second
-
-
-@cache
-def _seed() -> str:
-    """Tells hosts apart: the same name on two hosts of one LAN must not make the same MAC.
-
-    machine-id(5) asks to hash it for such uses.
-    """
-    return hashlib.sha256(f"strata {files.read('/etc/machine-id')}".encode()).hexdigest()[:12]
 
 
 class LibvirtDomain(Resource):
@@ -144,7 +133,7 @@ class LibvirtDomain(Resource):
             **state.facts,
             "kvm": engine.accelerated(),
             "missing": self.missing(),
-            "seed": _seed(),
+            "seed": libvirt_devices.seed(),
         }
         if any("network" in row for row in self.spec.get("networks", ())):
             facts["networks"] = engine.networks()
@@ -172,48 +161,10 @@ class LibvirtDomain(Resource):
             if f"{option}_max" in values and most is None:  # it was declared, and no longer is
                 values[f"{option}_max"] = now
         if values.get("disks"):
-            values["disks"] = self._disks(values["disks"], state)
+            values["disks"] = libvirt_devices.disks(values["disks"], state)
         if values.get("networks"):
-            values["networks"] = self._networks(values["networks"], state)
+            values["networks"] = libvirt_devices.networks(values["networks"], state, self.name)
         return values
-
-    @staticmethod
-    def _disks(rows: Iterable[Mapping[str, Any]], state: State) -> tuple[Mapping[str, Any], ...]:
-        """The declared disks; those that are new, with what a new one gets."""
-        known = {disk_key(row) for row in state.config.get("disks", ())}
-        full = []
-        for row in rows:
-            fresh = {
-                "device": "disk",
-                "bus": "sata" if row.get("device") == "cdrom" else "virtio",
-                "format": "qcow2" if row["file"].endswith(".qcow2") else "raw",
-            }
-            full.append(row if disk_key(row) in known else {**fresh, **row})
-        return tuple(full)
-
-    def _networks(self, rows: Iterable[Mapping[str, Any]], state: State) -> tuple[Mapping[str, Any], ...]:
-        """The declared cards, each with its MAC: the given one, that of the card that is there, or a made one."""
-        there = list(state.config.get("networks", ()))
-        taken = {row["mac"] for row in rows if "mac" in row}
-        full = []
-        for row in rows:
-            source = ("network", row["network"]) if "network" in row else ("bridge", row["bridge"])
-            if "mac" in row:
-                mac = row["mac"]
-            else:
-                same = [card["mac"] for card in there if card.get(source[0]) == source[1]]
-                made = (self._made_mac(state, source, place) for place in range(1000))
-                mac = next(mac for mac in chain(same, made) if mac not in taken)
-            taken.add(mac)
-            known = any(card["mac"] == mac for card in there)
-            full.append({**({} if known else {"model": "virtio"}), **row, "mac": mac})
-        return tuple(full)
-
-    def _made_mac(self, state: State, source: tuple[str, str], place: int) -> str:
-        """Always the same for a host, a name, and a place among the cards of the same source; in QEMU's range."""
-        words = "/".join((str(state.facts.get("seed")), self.name, *source, str(place)))
-        digest = hashlib.sha256(words.encode()).hexdigest()
-        return ":".join(("52", "54", "00", digest[0:2], digest[2:4], digest[4:6]))
 
     def plan(self, state: State) -> Plan:
         if self.target != "absent":

@@ -99,6 +99,18 @@ class User(Thing):
         return super().plan(state)
 
 
+class Unlisted(Thing):
+    """Told only of those that are named, like files."""
+
+    kind = "unlisted"
+    listed = False
+
+    @classmethod
+    def read_many(cls, engine, names):
+        found = super().read_many(engine, None)
+        return {name: found[name] for name in names if name in found}
+
+
 class Deaf(Thing):
     kind = "deaf"
 
@@ -107,7 +119,7 @@ class Deaf(Thing):
         raise StrataError("the daemon is not running", hint="Start it")
 
 
-KINDS = {kind.kind: kind for kind in (Thing, Base, User, Deaf)}
+KINDS = {kind.kind: kind for kind in (Thing, Base, User, Unlisted, Deaf)}
 
 
 @pytest.fixture(autouse=True)
@@ -309,3 +321,12 @@ def test_what_waits_for_a_failed_one_is_not_touched():
     assert sorted(str(error) for error in made.errors) == ["base/a: broke", "user/a: waits for base/a, which failed"]
     assert ("user", "b") in ENGINE.there
     assert ("user", "a") not in ENGINE.there
+
+
+def test_what_cant_be_listed_is_pruned_by_the_record():
+    stack({"unlisted": {"name": "a"}}, {"unlisted": {"name": "b"}})
+    assert not stack({"unlisted": {"name": "a"}}, {"unlisted": {"name": "b"}})["changed"]
+    stack({"unlisted": {"name": "a"}})
+    assert list(ENGINE.there) == [("unlisted", "a")]
+    stack()
+    assert ENGINE.there == {}

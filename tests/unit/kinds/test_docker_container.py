@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.strata.virt.plugins.module_utils.core import hardening
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Effect
-from ansible_collections.strata.virt.plugins.module_utils.engines import docker_config
+from ansible_collections.strata.virt.plugins.module_utils.engines import docker_config, docker_values
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_container import (
     NEXT,
     OWNER,
@@ -306,9 +306,9 @@ def test_a_namesake_is_no_leftover():
     ],
 )
 def test_ports(said, shown):
-    ports = docker_config.PORTS.parse([said])
-    assert docker_config.PORTS.show(ports) == shown
-    assert docker_config.PORTS.parse(shown) == ports
+    ports = docker_values.PORTS.parse([said])
+    assert docker_values.PORTS.show(ports) == shown
+    assert docker_values.PORTS.parse(shown) == ports
 
 
 @pytest.mark.parametrize("said", ["x", "80-90:1-2", "0", "70000", "1:2:3:4", "80/icmp"])
@@ -333,12 +333,12 @@ def test_no_address_is_every_address():
     ],
 )
 def test_volumes(said, same):
-    assert docker_config.BINDS.parse(said) == tuple(same)
+    assert docker_values.BINDS.parse(said) == tuple(same)
 
 
 @given(st.sampled_from(["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"]))
 def test_spellings_of_no_new_privileges(said):
-    assert docker_config.SECURITY.parse([said]) == ("no-new-privileges",)
+    assert docker_values.SECURITY.parse([said]) == ("no-new-privileges",)
 
 
 @pytest.mark.parametrize(
