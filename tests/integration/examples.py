@@ -32,11 +32,12 @@ def takes_away(task: dict) -> bool:
 def settled(task: dict) -> list[dict]:
     """A task, foretold in check mode, done, and done again; and the proof that what was foretold was done, once."""
     foretold = {**task, "name": f"{task['name']}, foretold", "check_mode": True, "register": "foretold"}
-    done = {**task, "register": "done"}
+    name = task.get("register", "done")
+    done = {**task, "register": name}
     again = {**task, "name": f"{task['name']}, again", "register": "again"}
     holds = [
-        "(foretold is changed) == (done is changed)",
-        "foretold.diff | default('') == done.diff | default('')",
+        f"(foretold is changed) == ({name} is changed)",
+        f"foretold.diff | default('') == {name}.diff | default('')",
         "again is not changed",
     ]
     proof = {"name": "As foretold, and once", "ansible.builtin.assert": {"that": holds, "quiet": True}}

@@ -52,6 +52,9 @@ def carry_out(resource: Resource, engine: Any, plan: Plan) -> None:
             resource.perform(engine, step, plan)
         except StrataError as error:
             raise error.at(resource.entry) from None
+        except OSError as error:  # of a file that an engine has no better words for
+            where = f" ({error.filename})" if error.filename else ""
+            raise StrataError(f"could not {step}: {error.strerror}{where}", entry=resource.entry) from None
 
 
 def verify(resource: Resource, state: State) -> None:

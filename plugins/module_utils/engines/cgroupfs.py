@@ -100,9 +100,12 @@ def make(group: str) -> None:
 
 
 def walk(top: str) -> Iterator[str]:
-    """The groups below one, the deepest first."""
-    with os.scandir(top) as entries:
-        below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    """The groups below one, the deepest first; none where it is gone."""
+    try:
+        with os.scandir(top) as entries:
+            below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return
     for group in below:
         yield from walk(group)
         yield group

@@ -54,6 +54,14 @@ class TestCgroup(Convergence):
         self.apply({"memory": "64M"}, name=f"{self.case.name}/inner")
         self.sees({"memory.max": "67108864"}, name=f"{self.case.name}/inner")
 
+    def test_groups_within_each_other_go_together(self):
+        names = [self.case.name, *(f"{self.case.name}/{place}/{place}" for place in range(12))]
+        stack = {"name": self.owner, "resources": [{"cgroup": {"name": name}} for name in names], "prune": True}
+        call("stack", stack)
+        assert (TOP / names[-1]).is_dir()
+        call("stack", {**stack, "resources": []})
+        assert look(self.case.name) is None
+
     def test_a_group_with_processes_stays(self):
         self.apply(self.case.a)
         process = subprocess.Popen(["sleep", "60"])
