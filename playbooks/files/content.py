@@ -34,6 +34,7 @@ DOCKERFILE = """\
 FROM scratch
 COPY busybox /bin/busybox
 LABEL org.strata.demo.recipe={recipe}
+WORKDIR /srv/www
 USER 65534:65534
 EXPOSE 8080
 CMD ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/srv/www"]

@@ -57,7 +57,7 @@ def carry_out(resource: Resource, engine: Any, plan: Plan) -> None:
             raise StrataError(f"could not {step}: {error.strerror}{where}", entry=resource.entry) from None
 
 
-def verify(resource: Resource, state: State) -> None:
+def verify(resource: Resource, engine: Any, state: State) -> None:
     """Plan again from what is there now; anything left over is a failure.
 
     Raises:
@@ -66,7 +66,9 @@ def verify(resource: Resource, state: State) -> None:
     left = resource.settled().plan(state)
     if left:
         wrong = ", ".join(f"{change.name} is {change.before!r}" for change in left.changes)
-        raise StrataError(f"was applied, but the host did not take it: {wrong}", entry=resource.entry)
+        why = resource.explain(engine, state)
+        told = f"{wrong}; {why}" if why else wrong
+        raise StrataError(f"was applied, but the host did not take it: {told}", entry=resource.entry)
 
 
 def guarded(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> None:
@@ -92,7 +94,7 @@ def converge(kind: type[Resource]) -> None:
         if plan and not module.check_mode:
             carry_out(resource, engine, plan)
             state = read_one(resource, engine)
-            verify(resource, state)
+            verify(resource, engine, state)
         return {**result, "resource": report(kind, resource.name, state)}
 
     guarded(module, work)

@@ -136,6 +136,10 @@ class Resource:
         """What a change costs what runs, where that depends on the values (up to a maximum live, say). No I/O."""
         return change.effect
 
+    def explain(self, engine: Any, state: State) -> str:
+        """What the engine knows of why a resource isn't as it was just made, for the error message."""
+        return ""
+
     def perform(self, engine: Any, step: str, plan: Plan) -> None:
         """Carry out one step of a plan: the method of that name."""
         getattr(self, step)(engine, plan)

@@ -284,7 +284,7 @@ class Stack:
             for item in due:
                 try:
                     state = found.get(item.resource.name, ABSENT)
-                    verify(item.resource, item.resource.observe(item.engine, state))
+                    verify(item.resource, item.engine, item.resource.observe(item.engine, state))
                 except StrataError as error:
                     item.error = error.at(item.resource.entry)
 

@@ -43,9 +43,10 @@ class Docker:
     def _client(self) -> Any:
         # A session of the library requests is not safe to share between threads.
         if not hasattr(self._local, "client"):
-            self._local.client = self.sdk.APIClient(
-                base_url=self.url, version=self._version or "auto", timeout=_TIMEOUT
-            )
+            client = self.sdk.APIClient(base_url=self.url, version=self._version or "auto", timeout=_TIMEOUT)
+            # A socket has no proxy, and requests looks for one in the environment and in ~/.netrc at each call.
+            client.trust_env = not self.url.startswith("unix:")
+            self._local.client = client
         return self._local.client
 
     def _do(self, work: Callable[[Any], Any]) -> Any:

@@ -8,6 +8,9 @@ image's own environment is no drift, and follows the image when that changes.
 
 from __future__ import annotations
 
+import calendar
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -350,3 +353,15 @@ def networks(document: Document) -> tuple[dict[str, Body], dict[str, Body]]:
         else:
             more[name] = kept
     return first, more
+
+
+def runs(document: Document) -> bool:
+    return bool(document["State"]["Running"] or document["State"].get("Restarting"))
+
+
+def seconds(stamp: str) -> float:
+    """Seconds since 1970 of a time as Go writes it, with as many digits as it needs; 0 for never."""
+    found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(\.\d+)?", stamp)
+    if found is None or stamp.startswith("0001"):
+        return 0.0
+    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) + float(found[2] or 0)

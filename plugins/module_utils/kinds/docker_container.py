@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -177,7 +176,9 @@ class DockerContainer(Resource):
             return state
         # Whether it ran when the replacement began: it stopped after that.
         ran = bool(
-            old and new and (old["State"]["Running"] or _seconds(old["State"]["FinishedAt"]) > _seconds(new["Created"]))
+            old
+            and new
+            and (old["State"]["Running"] or words.seconds(old["State"]["FinishedAt"]) > words.seconds(new["Created"]))
         )
         return replace(state, facts={**state.facts, "leftovers": left, "ran": ran})
 
@@ -200,7 +201,7 @@ class DockerContainer(Resource):
             "odd_quota": (document["HostConfig"].get("CpuQuota") or 0) < 0,
         }
         labels = words.own(document["Config"].get("Labels"), image.get("Labels"))
-        word = "paused" if status.get("Paused") else "running" if _runs(document) else "stopped"
+        word = "paused" if status.get("Paused") else "running" if words.runs(document) else "stopped"
         return State(word, config, facts=facts, owner=labels.get(OWNER))
 
     def observe(self, engine: Docker, state: State) -> State:
@@ -229,6 +230,14 @@ class DockerContainer(Resource):
     def export(cls, name: str, state: State) -> dict[str, Any]:
         options = super().export(name, state)
         return {"state": "present", **options}  # one that is paused has no other word
+
+    def explain(self, engine: Docker, state: State) -> str:
+        stopped = self.target == "running" and state.status == "stopped"
+        return self._last_words(engine, state.facts["id"], state.facts["exit_code"]) if stopped else ""
+
+    @staticmethod
+    def _last_words(engine: Docker, container: str, status: Any) -> str:
+        return f"it left with status {status}, saying: {engine.last_words(container) or 'nothing'}"
 
     # What is to be done.
 
@@ -301,7 +310,7 @@ class DockerContainer(Resource):
             base["NetworkingConfig"] = {"EndpointsConfig": first}
         base["Labels"][REPLACES] = old["Id"]
         new = engine.create(self.name + NEXT, self._body(base, plan))
-        ran = _runs(old)
+        ran = words.runs(old)
         try:
             for network, endpoint in more.items():
                 engine.connect(network, new, endpoint)
@@ -322,7 +331,7 @@ class DockerContainer(Resource):
         if self.name + NEXT in left:
             engine.remove(left[self.name + NEXT])
         current, old = engine.inspect(self.name), left.get(self.name + PREVIOUS)
-        if current is not None and old is not None and (_runs(current) or not anew):
+        if current is not None and old is not None and (words.runs(current) or not anew):
             engine.stop(old)  # a daemon that was restarted meanwhile may have started it
             self._finish(engine, current["Id"], old, up, ran)
             return
@@ -357,14 +366,13 @@ class DockerContainer(Resource):
         found = engine.inspect(container)
         state = found["State"] if found else {}
         if found is None or not state["Running"] or state["Restarting"] or found.get("RestartCount"):
-            said = engine.last_words(container) if found else ""
-            raise StrataError(f"it left with status {state.get('ExitCode')}, saying: {said or 'nothing'}")
+            raise StrataError(self._last_words(engine, container, state.get("ExitCode")) if found else "it was removed")
         health = (state.get("Health") or {}).get("Status")
         if health == "unhealthy":
             raise StrataError("its health check fails")
         if health not in (None, "none"):
             return bool(health == "healthy")
-        return time.time() - _seconds(state["StartedAt"]) >= min(PROOF, self._timeout / 2)
+        return time.time() - words.seconds(state["StartedAt"]) >= min(PROOF, self._timeout / 2)
 
     def _put_back(self, engine: Docker, new: str, old: str, ran: bool) -> None:
         engine.remove(new)
@@ -386,15 +394,3 @@ def _named(name: str) -> bool:
         return bool(_parse_name(name))
     except ValueError:
         return False
-
-
-def _runs(document: Document) -> bool:
-    return bool(document["State"]["Running"] or document["State"].get("Restarting"))
-
-
-def _seconds(stamp: str) -> float:
-    """Seconds since 1970 of a time as Go writes it, with as many digits as it needs; 0 for never."""
-    found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(\.\d+)?", stamp)
-    if found is None or stamp.startswith("0001"):
-        return 0.0
-    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) + float(found[2] or 0)

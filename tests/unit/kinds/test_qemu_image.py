@@ -85,7 +85,7 @@ def apply(path, **options) -> bool:
     resource = QemuImage({"path": str(path), **options})
     plan = resource.plan(read_one(resource, None))
     carry_out(resource, None, plan)
-    verify(resource, read_one(resource, None))
+    verify(resource, None, read_one(resource, None))
     return bool(plan)
 
 

@@ -73,7 +73,7 @@ def apply(options: dict) -> bool:
     resource = Rootfs(options)
     plan = resource.plan(read_one(resource, None))
     carry_out(resource, None, plan)
-    verify(resource, read_one(resource, None))
+    verify(resource, None, read_one(resource, None))
     return bool(plan)
 
 

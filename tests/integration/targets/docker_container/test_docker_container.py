@@ -391,6 +391,10 @@ class TestDockerContainer(Convergence):
         with pytest.raises(Failed, match="image: is required"):
             self.apply({})
 
+    def test_a_container_that_leaves_at_once(self):
+        with pytest.raises(Failed, match=r"state is 'stopped'; it left with status 3, saying: no way"):
+            self.apply({"image": "web:broken"})
+
     def test_a_port_that_is_taken(self):
         self.apply({"image": "web:1.0", "published_ports": ["127.0.0.1:8080:8080"]})
         with pytest.raises(Failed, match=r"port is already allocated.*docker ps"):
