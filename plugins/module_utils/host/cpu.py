@@ -19,7 +19,7 @@ _VULNERABLE = re.compile(r"(?:KVM: |Processor )?vulnerable", re.IGNORECASE)
 
 
 def _distinct(host: Host, cpus: list[int], file: str) -> int | None:
-    """How many different groups of cpus a file of their topology tells of (Documentation/admin-guide/cputopology.rst)."""
+    """How many groups of cpus a file of their topology tells apart (Documentation/admin-guide/cputopology.rst)."""
     found = {host.line(f"{_CPUS}/cpu{cpu}/topology/{file}") for cpu in cpus} - {None}
     return len(found) or None
 

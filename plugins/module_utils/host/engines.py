@@ -162,7 +162,7 @@ def _rows(facts: Facts) -> list[Facts]:
         {
             **facts[name],
             "name": name,
-            "programs": " and no ".join(engine.programs),
+            "programs": " and no ".join(sorted({path.rpartition("/")[2] for path in engine.programs})),
             "packages": engine.packages,
             "sockets": " or ".join(engine.sockets),
             "start": engine.start,
@@ -179,7 +179,7 @@ SUBJECT = Subject(
             "{name}",
             (
                 Why(
-                    lambda row: not row["installed"] and not row["reachable"],
+                    lambda row: not row["installed"] and (row["manager"] or not row["reachable"]),
                     "it is not installed: there is no {programs}",
                     "Install {packages}",
                 ),

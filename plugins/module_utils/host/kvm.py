@@ -63,7 +63,7 @@ _USABLE = (
     Why(
         lambda kvm: not kvm["device"],
         "there is no /dev/kvm: the module {module} is not loaded, or refused to start",
-        "modprobe {module}; where it refuses, the kernel's log says why (virtualisation is off in the firmware, mostly). "
+        "modprobe {module}; where it refuses, the kernel's log says why: mostly virtualisation is off in the firmware. "
         "In a container, pass the device on",
     ),
     Why(

@@ -56,7 +56,7 @@ SUBJECT = Subject(
             (
                 Why(
                     lambda facts: facts["lsm"] is None,
-                    "the kernel doesn't tell which security modules run: securityfs is not mounted, or not for this user",
+                    "nothing tells which security modules run: securityfs is not mounted, or not for this user",
                     "mount -t securityfs securityfs /sys/kernel/security, on the host, as root",
                 ),
             ),
@@ -72,7 +72,7 @@ SUBJECT = Subject(
                 Why(
                     lambda _row: True,
                     "neither of them is on; what runs: {running}",
-                    "Use a kernel with one of them (Debian, Ubuntu: AppArmor and the package apparmor; Fedora: SELinux)",
+                    "Use a kernel with one of them (Debian, Ubuntu: AppArmor, package apparmor; Fedora: SELinux)",
                 ),
             ),
             each=_labels,
