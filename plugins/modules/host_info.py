@@ -192,8 +192,9 @@ host:
       description:
         - RV(host.kvm.usable) is whether the processor shows virtualisation (where processors show it, on x86),
           C(/dev/kvm) can be opened, and the kernel answers there.
-        - RV(host.kvm.extension) is V(vmx) or V(svm); RV(host.kvm.virtual_machine) is whether this host is one itself;
-          RV(host.kvm.nested) is whether its guests may have guests.
+        - RV(host.kvm.extension) is V(vmx) or V(svm); RV(host.kvm.driver) is whether the kernel's module has started;
+          RV(host.kvm.virtual_machine) is whether this host is a virtual machine itself; RV(host.kvm.nested) is
+          whether its guests may have guests.
       type: dict
       returned: when gathered
       sample:
@@ -201,9 +202,10 @@ host:
         processor: false
         virtual_machine: true
         module: kvm
-        device: false
+        driver: false
+        device: true
         api_version: null
-        error: No such file or directory
+        error: null
         nested: null
         usable: false
         why_not: {usable: "this is a virtual machine, and its processor shows neither vmx nor svm"}

@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 
 from ..core.survey import Facts, Need, Subject, Why
-from ..engines.hostfiles import DENIED, Host
+from ..engines.hostfiles import DENIED, Answer, Host
 
 DEVICE = "/dev/kvm"
+DRIVER = "/sys/class/misc/kvm"  # there once the processor's own module has started
 GET_API_VERSION = 0xAE00  # include/uapi/linux/kvm.h: _IO(KVMIO, 0x00)
 API_VERSION = 12  # the one and only (Documentation/virt/kvm/api.rst)
 
@@ -31,13 +32,16 @@ def extension(cpuinfo: str) -> tuple[str | None, bool | None, bool]:
 
 def read(host: Host) -> Facts:
     name, shown, virtual = extension(host.text("/proc/cpuinfo") or "")
-    answer = host.ask_device(DEVICE, GET_API_VERSION)
+    driver = host.exists(DRIVER)
+    # systemd makes the node at boot, whatever the processor (kmod: modules.devname). Opening it would load a module.
+    answer = host.ask_device(DEVICE, GET_API_VERSION) if shown is not False and driver else Answer({})
     nested = [host.line(f"/sys/module/{module}/parameters/nested") for module in _MODULES.values()]
     facts = {
         "extension": name,
         "processor": shown,
         "virtual_machine": virtual,
         "module": _MODULES.get(name or "", "kvm"),
+        "driver": driver,
         "device": host.exists(DEVICE),
         "api_version": answer.body.get("value"),
         "error": answer.error,
@@ -61,10 +65,14 @@ _USABLE = (
     ),
     Why(lambda kvm: kvm["processor"] is False, "the processor shows neither vmx nor svm", _FIRMWARE),
     Why(
+        lambda kvm: not kvm["driver"],
+        "the module {module} is not loaded, or refused to start",
+        "modprobe {module}; where it refuses, the kernel's log says why: mostly virtualisation is off in the firmware",
+    ),
+    Why(
         lambda kvm: not kvm["device"],
-        "there is no /dev/kvm: the module {module} is not loaded, or refused to start",
-        "modprobe {module}; where it refuses, the kernel's log says why: mostly virtualisation is off in the firmware. "
-        "In a container, pass the device on",
+        "the kernel has KVM, and there is no /dev/kvm",
+        "udevadm trigger --sysname-match=kvm; in a container, pass the device on",
     ),
     Why(
         lambda kvm: kvm["error"] == DENIED,

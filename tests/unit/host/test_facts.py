@@ -300,28 +300,31 @@ def test_profiles_have_blanks_in_their_names():
 # KVM.
 
 ANSWERS = Answer({"value": 12})
+BOTH = {"/dev/kvm": "", "/sys/class/misc/kvm": ""}
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "device", "answer", "reason"),
+    ("cpuinfo", "nodes", "answer", "reason"),
     [
-        (INTEL, True, ANSWERS, None),
-        (AMD, True, ANSWERS, None),
-        (ARM, True, ANSWERS, None),
-        (PLAIN, True, ANSWERS, "the processor shows neither"),
-        (EMULATED, True, ANSWERS, "this is a virtual machine"),
-        (EMULATED, False, None, "this is a virtual machine"),
-        (INTEL, False, None, "there is no /dev/kvm: the module kvm_intel"),
-        (AMD, False, None, "there is no /dev/kvm: the module kvm_amd"),
-        (INTEL, True, Answer({}, os.strerror(errno.EACCES)), "this user may not open"),
-        (INTEL, True, Answer({}, os.strerror(errno.ENODEV)), "/dev/kvm does not answer: No such device"),
-        (INTEL, True, Answer({"value": 11}), "/dev/kvm answers with version 11"),
+        (INTEL, BOTH, ANSWERS, None),
+        (AMD, BOTH, ANSWERS, None),
+        (ARM, BOTH, ANSWERS, None),
+        (PLAIN, BOTH, ANSWERS, "the processor shows neither"),
+        (EMULATED, BOTH, ANSWERS, "this is a virtual machine"),
+        (EMULATED, {}, None, "this is a virtual machine"),
+        (INTEL, {"/dev/kvm": ""}, ANSWERS, "the module kvm_intel is not loaded"),
+        (AMD, {}, None, "the module kvm_amd is not loaded"),
+        (AMD, {"/sys/class/misc/kvm": ""}, None, "the kernel has KVM, and there is no /dev/kvm"),
+        (ARM, {}, None, "the module kvm is not loaded"),
+        (INTEL, BOTH, Answer({}, os.strerror(errno.EACCES)), "this user may not open"),
+        (INTEL, BOTH, Answer({}, os.strerror(errno.ENODEV)), "/dev/kvm does not answer: No such device"),
+        (INTEL, BOTH, Answer({"value": 11}), "/dev/kvm answers with version 11"),
     ],
 )
-def test_kvm(told, cpuinfo, device, answer, reason):
-    facts, lacks = told("kvm", {"/proc/cpuinfo": cpuinfo, **({"/dev/kvm": ""} if device else {})}, answer)
+def test_kvm(told, cpuinfo, nodes, answer, reason):
+    facts, lacks = told("kvm", {"/proc/cpuinfo": cpuinfo, **nodes}, answer)
     assert facts["usable"] is (reason is None)
-    assert facts["device"] is device
+    assert facts["device"] is ("/dev/kvm" in nodes)
     assert lacks.get("usable", {}).get("reason", "").startswith(reason or "")
     assert bool(lacks) is (reason is not None)
 
@@ -329,10 +332,16 @@ def test_kvm(told, cpuinfo, device, answer, reason):
 @pytest.mark.parametrize(("module", "text", "nested"), [("kvm_intel", "N", False), ("kvm_amd", "1", True)])
 def test_kvm_nested(told, module, text, nested):
     cpuinfo = INTEL if module == "kvm_intel" else AMD
-    files = {"/proc/cpuinfo": cpuinfo, "/dev/kvm": "", f"/sys/module/{module}/parameters/nested": f"{text}\n"}
+    files = {"/proc/cpuinfo": cpuinfo, **BOTH, f"/sys/module/{module}/parameters/nested": f"{text}\n"}
     facts, lacks = told("kvm", files, ANSWERS)
     assert facts["nested"] is nested
     assert list(lacks) == ([] if nested else ["nested"])
+
+
+@pytest.mark.parametrize(("cpuinfo", "nodes"), [(EMULATED, BOTH), (INTEL, {"/dev/kvm": ""})])
+def test_kvm_is_not_opened_where_that_would_load_a_module(told, monkeypatch, cpuinfo, nodes):
+    monkeypatch.setattr(Fake, "ask_device", lambda *_args: pytest.fail("opened"))
+    told("kvm", {"/proc/cpuinfo": cpuinfo, **nodes})
 
 
 # PCI.
