@@ -100,7 +100,7 @@ EXAMPLES = r"""
 RETURN = r"""
 host:
   description:
-    - The facts, by subject. In each of them RV(ignore:why_not) names what the host can't do, with the reason.
+    - The facts, by subject. In each of them C(why_not) names what the host can't do, with the reason.
     - What is not there, or not for this user, is V(null) or empty.
   returned: always
   type: dict
@@ -123,13 +123,13 @@ host:
       sample: {version: "257", pid1: true, init: systemd, why_not: {}}
     cgroup:
       description:
-        - RV(host.cgroup.mode) is V(unified), V(hybrid) or V(legacy), as systemd calls them; RV(host.cgroup.version)
-          is 2 for the first of them and 1 for the others.
-        - RV(host.cgroup.mount) is where cgroup2 is, with the controllers of its root, and those that are passed on
-          from there; RV(host.cgroup.mounts_v1) are the controllers that cgroup v1 holds, and where;
-          RV(host.cgroup.disabled) are those that the kernel was told to leave out.
-        - RV(host.cgroup.delegated) are the groups of the users' own managers, with what was passed on to them.
-        - RV(host.cgroup.pressure) is what the kernel tells pressure (PSI) of.
+        - C(mode) is V(unified), V(hybrid) or V(legacy), as systemd calls them; C(version) is 2 for the first of them
+          and 1 for the others.
+        - C(mount) is where cgroup2 is, with the controllers of its root, and those that are passed on from there;
+          C(mounts_v1) are the controllers that cgroup v1 holds, and where; C(disabled) are those that the kernel was
+          told to leave out.
+        - C(delegated) are the groups of the users' own managers, with what was passed on to them.
+        - C(pressure) is what the kernel tells pressure (PSI) of.
       type: dict
       returned: when gathered
       sample:
@@ -190,11 +190,10 @@ host:
         why_not: {}
     kvm:
       description:
-        - RV(host.kvm.usable) is whether the processor shows virtualisation (where processors show it, on x86),
-          C(/dev/kvm) can be opened, and the kernel answers there.
-        - RV(host.kvm.extension) is V(vmx) or V(svm); RV(host.kvm.driver) is whether the kernel's module has started;
-          RV(host.kvm.virtual_machine) is whether this host is a virtual machine itself; RV(host.kvm.nested) is
-          whether its guests may have guests.
+        - C(usable) is whether the processor shows virtualisation (where processors show it, on x86), C(/dev/kvm) can
+          be opened, and the kernel answers there.
+        - C(extension) is V(vmx) or V(svm); C(driver) is whether the kernel's module has started; C(virtual_machine)
+          is whether this host is a virtual machine itself; C(nested) is whether its guests may have guests.
       type: dict
       returned: when gathered
       sample:

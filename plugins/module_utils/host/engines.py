@@ -23,7 +23,7 @@ class Engine:
         programs: Any of them means that it is installed; the first one there is asked for the version, where nobody
             else tells it.
         packages: What to install, by distribution.
-        sockets: Where it listens; none for an engine without a daemon. The first one there is spoken to.
+        sockets: Where it listens; none for an engine without a daemon. The first one that answers is spoken to.
         start: What makes it listen.
         ask: The URLs that a daemon is asked, and where in the answer each fact is; nothing where a connection says all.
         version: How the version is told without a program.
@@ -120,19 +120,23 @@ def dig(document: Facts, path: str) -> str | None:
 
 def speak(host: Host, engine: Engine) -> Facts:
     """Whether a daemon answers, what it tells of itself, and else what went wrong."""
-    socket = next((path for path in engine.sockets if host.exists(path)), None)
-    facts: Facts = {"socket": socket, "reachable": False if engine.sockets else None, "error": None}
+    facts: Facts = {"socket": None, "reachable": False if engine.sockets else None, "error": None}
     if engine.booted:
         facts["reachable"] = kernel.booted(host)
     facts.update((name, None) for _url, names in engine.ask for name in names)
-    if socket is None:
-        return facts
-    if not engine.ask:
-        answer = host.get(socket, None)
-        return {**facts, "reachable": answer.error is None, "error": answer.error}
-    for url, names in engine.ask:
+    for socket in filter(host.exists, engine.sockets):
+        facts.update(_answers(host, engine, socket))
+        if facts["reachable"]:
+            break
+    return facts
+
+
+def _answers(host: Host, engine: Engine, socket: str) -> Facts:
+    """What is told over one socket; what was told before an error stays told."""
+    facts: Facts = {"socket": socket, "reachable": False, "error": None}
+    for url, names in engine.ask or ((None, {}),):
         answer = host.get(socket, url)
-        if answer.error is not None:  # what was told before that stays told
+        if answer.error is not None:
             return {**facts, "error": answer.error}
         facts.update((name, dig(answer.body, path)) for name, path in names.items())
         facts["reachable"] = True

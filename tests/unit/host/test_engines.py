@@ -197,6 +197,16 @@ def test_libvirt_is_told_by_its_library_and_its_socket(root, socket_path):
     assert "libvirt" not in missing
 
 
+def test_libvirt_behind_a_socket_that_somebody_left(root):
+    (root / "run/libvirt").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(root / "run/libvirt/libvirt-sock"))
+    with daemon(root, "/run/libvirt/virtqemud-sock", {}):
+        facts, _missing = told(root)
+    assert facts["libvirt"]["socket"] == "/run/libvirt/virtqemud-sock"
+    assert (facts["libvirt"]["reachable"], facts["libvirt"]["error"]) == (True, None)
+
+
 def test_nspawn_takes_systemd(root):
     install(root, "/usr/bin/systemd-nspawn")
     place(root, "/usr/lib/systemd/libsystemd-shared-257.so")

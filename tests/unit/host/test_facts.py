@@ -101,6 +101,26 @@ def test_bytes_that_are_no_text_come_escaped(told):
     assert facts["command_line"] == r"quiet name=\xff\xfe"
 
 
+def test_names_are_sorted_as_people_count(tmp_path):
+    host = Fake(tmp_path, {f"/groups/{name}": "" for name in ("10", "2", "b", "a")})
+    assert host.names("/groups") == ["2", "10", "a", "b"]
+
+
+def test_a_device_that_does_not_answer(tmp_path):
+    host = Host(str(tmp_path))
+    assert host.ask_device("/kvm", 0) == Answer({}, "No such file or directory")
+    (tmp_path / "kvm").write_text("")
+    assert host.ask_device("/kvm", 0xAE00) == Answer({}, "Inappropriate ioctl for device")
+
+
+def test_an_attribute_that_there_is_not(tmp_path):
+    assert Host(str(tmp_path)).attribute("/", "user.delegate") is None
+
+
+def test_a_packed_file_that_is_none(tmp_path):
+    assert Fake(tmp_path, {"/config.gz": "no gzip"}).text("/config.gz") is None
+
+
 # systemd.
 
 
@@ -147,6 +167,13 @@ def test_cgroup_unified_with_delegation(told):
     ]
     assert list(lacks) == ["delegation to user 1000"]
     assert "pass on cpu to" in lacks["delegation to user 1000"]["reason"]
+
+
+def test_a_manager_of_a_user_that_nobody_marked(told):
+    group = "/sys/fs/cgroup/user.slice/user-0.slice/user@0.service"
+    controllers = {f"{folder}/cgroup.controllers": "cpu memory pids\n" for folder in ("/sys/fs/cgroup", group)}
+    _facts, lacks = told("cgroup", {"/proc/self/mountinfo": UNIFIED, **controllers})
+    assert lacks["delegation to user 0"]["reason"] == f"{group} carries no mark of delegation"
 
 
 def test_cgroup_hybrid(told):

@@ -166,7 +166,7 @@ def marked(group: str, name: str) -> bool:
 
 
 def test_namespaces(host):
-    kinds = run("lsns", "--noheadings", "--raw", "--output", "TYPE", "--task", "1").split()
+    kinds = run("lsns", "--noheadings", "--raw", "--output", "TYPE", "--task", str(os.getpid())).split()
     assert host["namespaces"]["kinds"] == sorted(kinds)
     assert host["namespaces"]["max_user_namespaces"] == int(run("sysctl", "-n", "user.max_user_namespaces"))
     nobody = ["setpriv", "--reuid=65534", "--clear-groups", "unshare", "--user", "true"]
