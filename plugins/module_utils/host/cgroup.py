@@ -16,7 +16,7 @@ WANTED = ("cpu", "cpuset", "io", "memory", "pids")
 """The controllers that limits are made of."""
 _NAMES_V1 = {"io": "blkio"}
 
-# What rootless Podman and Docker set limits with; systemd gives users these by default from version 244 and 252 on.
+# What rootless Podman and Docker set limits with; user@.service passes these on by default, in old versions fewer.
 _FOR_USERS = ("cpu", "memory", "pids")
 
 # systemd marks what it delegates: user.delegate where users are to see it, too (systemd: docs/CGROUP_DELEGATION.md).
