@@ -1,11 +1,11 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole of the doors ``stack`` and ``stack_export``."""
+"""The whole of the doors that open on no single kind: ``stack``, ``stack_export`` and ``host_info``."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,6 +16,7 @@ from .converge import guarded
 from .errors import Errors, StrataError
 from .resource import Resource
 from .stack import Stack
+from .survey import Subject, survey
 
 STACK_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -81,5 +82,20 @@ def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[
                 if state.exists and owner in (None, state.owner):
                     entries.append({word: kind.export(name, state)})
         return {"resources": entries, "skipped": skipped}
+
+    guarded(module, work)
+
+
+def survey_options(subjects: Iterable[str]) -> dict[str, Any]:
+    return {"gather": {"type": "list", "elements": "str", "choices": list(subjects)}}
+
+
+def survey_host(subjects: Mapping[str, Subject], host: Any) -> None:
+    """What a host can do, and of what it can't: why not, and what helps."""
+    module = AnsibleModule(argument_spec=survey_options(subjects), supports_check_mode=True)
+
+    def work() -> dict[str, Any]:
+        asked = module.params["gather"]
+        return survey({name: subject for name, subject in subjects.items() if asked is None or name in asked}, host)
 
     guarded(module, work)

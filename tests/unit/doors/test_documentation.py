@@ -14,11 +14,16 @@ from ansible_collections.strata.virt.plugins.module_utils.core import doors
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import info_fields
 from ansible_collections.strata.virt.plugins.module_utils.core.field import arguments
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import Resource
+from ansible_collections.strata.virt.plugins.module_utils.host.registry import SUBJECTS
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE = "ansible_collections.strata.virt.plugins"
 DOORS = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-STACK_DOORS = {"stack": doors.STACK_OPTIONS, "stack_export": doors.EXPORT_OPTIONS}
+DOORS_WITHOUT_A_KIND = {
+    "stack": doors.STACK_OPTIONS,
+    "stack_export": doors.EXPORT_OPTIONS,
+    "host_info": doors.survey_options(SUBJECTS),
+}
 
 
 def documented(door: str) -> dict:
@@ -33,8 +38,8 @@ def documented(door: str) -> dict:
 
 
 def declared(door: str) -> dict:
-    if door in STACK_DOORS:
-        return STACK_DOORS[door]
+    if door in DOORS_WITHOUT_A_KIND:
+        return DOORS_WITHOUT_A_KIND[door]
     module = importlib.import_module(f"{BASE}.modules.{door}")
     kinds = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Resource)]
     assert len(kinds) == 1, "a door opens on one kind"
