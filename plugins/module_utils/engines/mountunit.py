@@ -1,0 +1,104 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""systemd's units of type mount (systemd.mount(5)): what is mounted at boot, and in which order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..core import files
+from . import systemd
+from .unitfile import UnitFile
+
+TARGET = "local-fs.target"
+_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
+
+
+def escape(path: str) -> str:
+    """A path as a part of a unit's name, as ``systemd-escape --path`` does it (systemd.unit(5))."""
+    parts = [part for part in path.split("/") if part]
+    if not parts:
+        return "-"
+    raw = os.fsencode("/".join(parts))
+    shown = ["-" if byte == 0x2F else chr(byte) if byte in _SAFE else f"\\x{byte:02x}" for byte in raw]
+    if shown[0] == ".":
+        shown[0] = "\\x2e"
+    return "".join(shown)
+
+
+def unescape(name: str) -> str:
+    """The path of an escaped name."""
+    if name == "-":
+        return "/"
+    raw, place = bytearray(b"/"), 0
+    while place < len(name):
+        if name.startswith("\\x", place):
+            raw.append(int(name[place + 2 : place + 4], 16))
+            place += 4
+        else:
+            raw += b"/" if name[place] == "-" else os.fsencode(name[place])
+            place += 1
+    return os.fsdecode(bytes(raw))
+
+
+def name(path: str) -> str:
+    return f"{escape(path)}.mount"
+
+
+def names() -> list[str]:
+    """The mount points that have a unit of the administrator's."""
+    try:
+        units = os.listdir(systemd.UNITS)
+    except OSError:
+        return []
+    return [unescape(unit[: -len(".mount")]) for unit in units if unit.endswith(".mount")]
+
+
+def spellable(path: str) -> bool:
+    """Whether mount(8) and systemd read a path in a unit as it is meant.
+
+    Both give quotes, backslashes and blanks at the ends meanings of their own.
+    """
+    return '"' not in path and "\\" not in path and path == path.strip() and len(path.splitlines()) == 1
+
+
+def enabled(unit: str) -> bool:
+    return os.path.lexists(f"{systemd.UNITS}/{TARGET}.wants/{unit}")
+
+
+def text(old: str | None, sets: Mapping[tuple[str, str], Sequence[str]]) -> str:
+    """A unit's text with some keys set, everything else as it was."""
+    file = UnitFile(old or "# Written by strata.virt.\n")
+    for (section, key), values in sets.items():
+        file.set(section, key, [value.replace("%", "%%") for value in values])
+    return file.text
+
+
+def said(file: UnitFile, section: str, key: str) -> str:
+    return (file.last(section, key) or "").replace("%%", "%")
+
+
+def mounts_for(paths: Iterable[str]) -> list[str]:
+    """Values of RequiresMountsFor=."""
+    return [f'"{path}"' for path in paths]
+
+
+def store(unit: str, content: str, *, enable: bool) -> None:
+    """Write a unit, and have it started at boot where that is wanted; what is mounted stays as it is."""
+    systemd.need()
+    files.write(f"{systemd.UNITS}/{unit}", content)
+    systemd.reload()
+    if enable and not enabled(unit):
+        systemd.enable(unit)
+
+
+def drop(unit: str) -> None:
+    """Take a unit away; what it mounted stays mounted."""
+    if os.path.lexists(f"{systemd.UNITS}/{unit}"):
+        if enabled(unit):
+            systemd.disable(unit)
+        files.remove(f"{systemd.UNITS}/{unit}")
+        systemd.reload()
+    elif enabled(unit):  # somebody took the unit and left the link
+        files.remove(f"{systemd.UNITS}/{TARGET}.wants/{unit}")
