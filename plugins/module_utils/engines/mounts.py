@@ -9,7 +9,7 @@ import ctypes
 import errno
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..core import files
@@ -26,6 +26,12 @@ _REASONS = {
     errno.EINVAL: "the kernel refuses the options",
     errno.ENOENT: "a part of it isn't there",
 }
+_MS_PRIVATE = 1 << 18
+_ATTRIBUTES = frozenset({"ro", "nosuid", "nodev", "noexec"})  # those that MOUNT_ATTR_* have the same numbers for
+_OPEN_TREE_CLONE, _MOVE_EMPTY_PATHS = 1, 0x04 | 0x40
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000  # include/uapi/linux/fcntl.h
+# Numbers of system calls that glibc has no names for yet; but for alpha, they are the same everywhere.
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _UMOUNT_NOFOLLOW = 8
 _BUFFER = 8192  # more than the longest record of the kernel's log (kernel/printk/printk.c)
 
@@ -148,7 +154,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
         if done != 0:
             log = "; ".join(line for line in said() if line.startswith(kind or "\0"))
             reason = _REASONS.get(code, os.strerror(code))
-            raise StrataError(f"could not mount {source} at {target}: {reason}{f' ({log})' if log else ''}")
+            raise StrataError(f"could not mount {source} at {shown(target)}: {reason}{f' ({log})' if log else ''}")
 
 
 @contextlib.contextmanager
@@ -176,6 +182,60 @@ def _kernel_log() -> Iterator[Callable[[], list[str]]]:
         os.close(handle)
 
 
+def bind(source: str, target: int, flags: Iterable[str]) -> None:
+    """Show a directory or a file at an open place, too; what is mounted below either isn't seen at the other.
+
+    The mount is made, taken out of its source's peer group and given its flags before anybody sees it. With mount(2),
+    where that comes after, what is mounted below it meanwhile would come up below its source (mount_namespaces(7)).
+
+    Raises:
+        StrataError: The kernel refused.
+    """
+    handle = _syscall(_OPEN_TREE, f"show {source}", _AT_FDCWD, os.fsencode(source), _OPEN_TREE_CLONE | os.O_CLOEXEC)
+    try:
+        set_flags(handle, flags, private=True)
+        what = f"show {source} at {shown(f'/proc/self/fd/{target}')}"
+        _syscall(_MOVE_MOUNT, what, handle, b"", target, b"", _MOVE_EMPTY_PATHS)
+    finally:
+        os.close(handle)
+
+
+def set_flags(handle: int, flags: Iterable[str], *, clear: Iterable[str] = (), private: bool = False) -> None:
+    """Change the flags of the one mount whose root is open, and of nothing else that shows the same file system.
+
+    Raises:
+        StrataError: The kernel refused.
+    """
+    values = [sum(FLAGS[word] for word in set(words) & _ATTRIBUTES) for words in (flags, clear)]
+    attributes = (ctypes.c_uint64 * 4)(*values, _MS_PRIVATE if private else 0, 0)  # struct mount_attr
+    what = "set the flags of a mount"
+    _syscall(_MOUNT_SETATTR, what, handle, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.sizeof(attributes))
+
+
+def _syscall(number: int, what: str, *words: object) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    done = int(libc.syscall(number, *words))
+    if done < 0:
+        code = ctypes.get_errno()
+        reason = "this kernel is older than 5.12" if code == errno.ENOSYS else _REASONS.get(code, os.strerror(code))
+        raise StrataError(f"could not {what}: {reason}")
+    return done
+
+
+def shown(target: str) -> str:
+    """A place as a user knows it, where it was named by an open handle."""
+    return re.sub(r"^/proc/self/fd/\d+", lambda found: os.readlink(found.group()), target)
+
+
+def make_directory(path: str, owner: str) -> None:
+    """Make a directory of ours, and those above it where they are missing."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise StrataError(f"could not make {path}: {error.strerror}") from None
+    files.set_owner(path, owner)
+
+
 def unmount(target: str) -> None:
     """Unmount what is seen at a path: at once and whole, or not at all.
 
@@ -187,8 +247,8 @@ def unmount(target: str) -> None:
         return
     code = ctypes.get_errno()
     if code == errno.EBUSY:
-        raise busy(target, users(target))
-    raise StrataError(f"could not unmount {target}: {_REASONS.get(code, os.strerror(code))}")
+        raise busy(shown(target), users([shown(target)]))
+    raise StrataError(f"could not unmount {shown(target)}: {_REASONS.get(code, os.strerror(code))}")
 
 
 def busy(target: str, whose: Iterable[str]) -> StrataError:
@@ -197,21 +257,22 @@ def busy(target: str, whose: Iterable[str]) -> StrataError:
     return StrataError(f"{target} is in use by {names}", hint="Stop them, or have them leave it, and run this again")
 
 
-def users(top: str) -> list[str]:
-    """Who uses what is mounted at a path: programs of this mount namespace, and mounts within."""
-    found = [f"the {mount.type} mounted at {mount.point}" for mount in table().below(top)]
+def users(tops: Sequence[str]) -> list[str]:
+    """Who uses what is mounted at some paths: programs of this mount namespace, and mounts within other than these."""
+    within = {mount.point: mount for top in tops for mount in table().below(top)}
+    found = [f"the {mount.type} mounted at {point}" for point, mount in within.items() if point not in tops]
     mine = os.stat("/proc/self/ns/mnt")
     pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
     for pid in pids:
         with contextlib.suppress(OSError):  # it ended meanwhile
             # Another namespace has mounts of its own: what is used there doesn't keep ours.
-            if os.path.samestat(os.stat(f"/proc/{pid}/ns/mnt"), mine) and any(_within(p, top) for p in _paths(pid)):
+            if os.path.samestat(os.stat(f"/proc/{pid}/ns/mnt"), mine) and _uses(pid, tops):
                 found.append(f"process {pid} ({(files.read(f'/proc/{pid}/comm') or '?').strip()})")
     return found
 
 
-def _within(path: str, top: str) -> bool:
-    return path == top or path.startswith(f"{top}/")
+def _uses(pid: int, tops: Sequence[str]) -> bool:
+    return any(path == top or path.startswith(f"{top}/") for path in _paths(pid) for top in tops)
 
 
 def _paths(pid: int) -> Iterator[str]:

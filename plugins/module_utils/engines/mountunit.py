@@ -11,7 +11,10 @@ from ..core import files
 from . import systemd
 from .unitfile import UnitFile
 
-TARGET = "local-fs.target"
+LOCAL = "local-fs.target"
+LATER = "multi-user.target"
+NOTES = "X-Strata"  # systemd leaves sections whose names begin with X- alone (systemd.unit(5))
+TARGETS = (LOCAL, LATER)
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
 
 
@@ -64,7 +67,7 @@ def spellable(path: str) -> bool:
 
 
 def enabled(unit: str) -> bool:
-    return os.path.lexists(f"{systemd.UNITS}/{TARGET}.wants/{unit}")
+    return any(os.path.lexists(f"{systemd.UNITS}/{target}.wants/{unit}") for target in TARGETS)
 
 
 def text(old: str | None, sets: Mapping[tuple[str, str], Sequence[str]]) -> str:
@@ -84,21 +87,28 @@ def mounts_for(paths: Iterable[str]) -> list[str]:
     return [f'"{path}"' for path in paths]
 
 
-def store(unit: str, content: str, *, enable: bool) -> None:
-    """Write a unit, and have it started at boot where that is wanted; what is mounted stays as it is."""
+def store(units: Mapping[str, str], *, enable: bool) -> None:
+    """Write units, and have them started at boot where that is wanted; what is mounted stays as it is."""
     systemd.need()
-    files.write(f"{systemd.UNITS}/{unit}", content)
-    systemd.reload()
-    if enable and not enabled(unit):
-        systemd.enable(unit)
-
-
-def drop(unit: str) -> None:
-    """Take a unit away; what it mounted stays mounted."""
-    if os.path.lexists(f"{systemd.UNITS}/{unit}"):
-        if enabled(unit):
-            systemd.disable(unit)
-        files.remove(f"{systemd.UNITS}/{unit}")
+    changed = {unit: content for unit, content in units.items() if files.read(f"{systemd.UNITS}/{unit}") != content}
+    for unit, content in changed.items():
+        files.write(f"{systemd.UNITS}/{unit}", content)
+    if changed:
         systemd.reload()
-    elif enabled(unit):  # somebody took the unit and left the link
-        files.remove(f"{systemd.UNITS}/{TARGET}.wants/{unit}")
+    lacking = [unit for unit in units if not enabled(unit)]
+    if enable and lacking:
+        systemd.enable(*lacking)
+
+
+def drop(units: Iterable[str]) -> None:
+    """Take units away; what they mounted stays mounted."""
+    gone = False
+    for unit in units:
+        for target in TARGETS:
+            if enabled(unit):  # what `systemctl disable` would do; it fails for a link whose unit somebody took
+                files.remove(f"{systemd.UNITS}/{target}.wants/{unit}")
+        if os.path.lexists(f"{systemd.UNITS}/{unit}"):
+            files.remove(f"{systemd.UNITS}/{unit}")
+            gone = True
+    if gone:
+        systemd.reload()

@@ -14,7 +14,7 @@ from ..core import files, policy
 from ..core.codec import BOOL, INT, PATH, Codec, parse_path
 from ..core.errors import StrataError
 from ..core.field import Field, Role
-from ..core.plan import Effect, Layer, Plan, State
+from ..core.plan import Effect, Plan, State
 from ..core.resource import Resource, Thing
 from ..engines import mounts, mountunit, overlayfs, systemd
 from ..engines.unitfile import UnitFile
@@ -150,7 +150,7 @@ class Overlay(Resource):
         }
         state = replace(state, facts=facts)
         if state.status == "mounted" and _INTERRUPTS & set(self._draft(state).steps):
-            state = replace(state, facts={**facts, "users": mounts.users(self.name)})
+            state = replace(state, facts={**facts, "users": mounts.users([self.name])})
         return state
 
     def _taken(self, table: mounts.Table, wanted: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
@@ -245,17 +245,12 @@ class Overlay(Resource):
         return plan
 
     def _draft(self, state: State) -> Plan:
-        kept = self.declared.get("persistent", state.facts.get("unit") is not None)
-        if self.target == "unmounted" and not kept and not state.exists:
+        if self.target == "unmounted" and not self.keeps(state) and not state.exists:
             return Plan(state=state)  # nothing would be left to be unmounted
-        plan = super().plan(state)
-        if self.target == "absent" or not state.exists or kept:
-            return plan
-        # Nothing is stored that could differ from what is mounted.
-        changes = [c for c in plan.changes if c.layer is Layer.LIVE or c.field in ("state", "persistent", "restart")]
-        drops = any(change.field == "persistent" for change in changes)
-        steps = tuple(step for step in plan.steps if step != "configure" or drops)
-        return replace(plan, changes=tuple(changes), steps=steps)
+        return super().plan(state)
+
+    def keeps(self, state: State) -> bool:
+        return bool(self.declared.get("persistent", state.facts.get("unit") is not None))
 
     # Doing.
 
@@ -275,7 +270,7 @@ class Overlay(Resource):
             ("Mount", "Where"): [self.name],
             ("Mount", "Type"): [overlayfs.TYPE],
             ("Mount", "Options"): [",".join([overlayfs.data(values), *overlayfs.flags(values)])],
-            ("Install", "WantedBy"): [mountunit.TARGET],
+            ("Install", "WantedBy"): [mountunit.LOCAL],
         }
         return mountunit.text(old, sets)
 
@@ -288,19 +283,19 @@ class Overlay(Resource):
         if plan.want.get("persistent", True):
             self._store(plan)
         else:
-            mountunit.drop(mountunit.name(self.name))
+            mountunit.drop([mountunit.name(self.name)])
 
     def _store(self, plan: Plan) -> None:
         unit = mountunit.name(self.name)
         text = self._text(plan, files.read(f"{systemd.UNITS}/{unit}"))
-        mountunit.store(unit, text, enable=self._values(plan)["persistent"])
+        mountunit.store({unit: text}, enable=self._values(plan)["persistent"])
 
     def _make_directories(self, plan: Plan) -> None:
         values = self._values(plan)
         model = os.stat(values["lower"][0])
         for path in (values.get("upper"), values.get("work"), self.name):
             if path and not os.path.isdir(path):
-                make_directory(path, self.owner)
+                mounts.make_directory(path, self.owner)
                 if path == values.get("upper"):  # what the merged directory itself looks like
                     os.chown(path, model.st_uid, model.st_gid)
                     os.chmod(path, model.st_mode & 0o7777)
@@ -335,7 +330,7 @@ class Overlay(Resource):
     def remove(self, engine: mounts.Host, plan: Plan) -> None:
         """Unmount, forget, and take away those of our directories that are empty; never a file."""
         self.stop(engine, plan)
-        mountunit.drop(mountunit.name(self.name))
+        mountunit.drop([mountunit.name(self.name)])
         files.remove(self._note)
         values = {**plan.state.config, **(plan.state.live or {})}
         for path in (self.name, values.get("work"), values.get("upper")):
@@ -344,15 +339,6 @@ class Overlay(Resource):
                     if path == values.get("work"):
                         os.rmdir(f"{path}/work")  # the kernel's own
                     os.rmdir(path)
-
-
-def make_directory(path: str, owner: str) -> None:
-    """Make a directory of ours, and those above it where they are missing."""
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise StrataError(f"could not make {path}: {error.strerror}") from None
-    files.set_owner(path, owner)
 
 
 def _layers(values: Mapping[str, Any]) -> list[str]:

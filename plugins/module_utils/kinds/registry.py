@@ -12,6 +12,7 @@ from ..core.resource import Resource
 if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees imported
     from . import (  # noqa: F401
         cgroup,
+        chroot,
         docker_container,
         libvirt_domain,
         lxc_container,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees im
 
 KINDS = {
     "cgroup": "Cgroup",
+    "chroot": "Chroot",
     "docker_container": "DockerContainer",
     "libvirt_domain": "LibvirtDomain",
     "lxc_container": "LxcContainer",

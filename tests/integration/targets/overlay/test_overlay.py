@@ -104,7 +104,7 @@ class TestOverlay(Convergence):
         touches=(
             "engines.mounts.mount",
             "engines.mounts.unmount",
-            "kinds.overlay.make_directory",
+            "engines.mounts.make_directory",
             "core.files.write",
             "core.files.remove",
         ),
