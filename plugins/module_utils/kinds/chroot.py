@@ -115,15 +115,18 @@ class Chroot(Resource):
         units = engine.units.get(path, {})
         note = _note(path)
         kept = stored(units)
-        seen = cls._look(engine.table, path, [*kept["binds"], *(note or {}).get("binds", ()), *declared])
+        known = [*kept["binds"], *(note or {}).get("binds", ()), *declared]
+        seen = cls._look(engine.table, path, known)
         ours = {mount.id for one in seen for mount in (one.mount, *one.extra) if mount}
         live = {
-            "mounts": sorted_words(one.item.word for one in seen if one.right),
-            "binds": tuple(row(one) for one in seen if one.mount and not one.item.word),
+            # What shows something that was replaced is there, too, and what it shows is too much.
+            "mounts": sorted_words(one.item.word for one in seen if one.right or (one.extra and not one.mount)),
+            "binds": tuple(row(one) for one in seen if (one.mount or one.extra) and not one.item.word),
             "extra": tuple(f"{mount.type} on {one.item.place}" for one in seen for mount in one.extra),
         }
         facts = {
             "units": sorted(units),
+            "binds": known,
             "points": {one.item.place: one.point for one in seen if one.mount or one.extra},
             "others": {
                 one.item.place: f"{one.other.type} from {one.other.source}"
@@ -174,7 +177,7 @@ class Chroot(Resource):
         if live is None or not {"stop", "remove", "update"} & set(plan.steps):
             return []
         keep = self._kept(plan) if "update" in plan.steps else []
-        going = {item.place for item in items(WORDS, live["binds"]) if item not in keep}
+        going = {item.place for item in items(WORDS, state.facts["binds"]) if item not in keep}
         going |= {text.partition(" on ")[2] for text in live["extra"]}
         return [point for place, point in state.facts["points"].items() if place in going]
 
@@ -258,8 +261,8 @@ class Chroot(Resource):
         units = {}
         with self._tree() as top:
             for item in items(*self._both(values)):
-                with inside.place(top, item.place, self._writable(top), directory=item.directory) as handle:
-                    point = os.readlink(f"/proc/self/fd/{handle}")
+                with inside.place(top, item.place, self._writable(top), directory=item.directory):
+                    point = inside.real(top, item.place) or self.name + item.place
                 unit = mountunit.name(point)
                 old = files.read(f"{systemd.UNITS}/{unit}")
                 units[unit] = unit_text(old, item, self.name, point, self._owner(plan))
@@ -274,9 +277,9 @@ class Chroot(Resource):
         except OSError as error:
             raise StrataError(f"the tree {self.name} is no directory: {error.strerror}", option="path") from None
 
-    def _writable(self, top: int) -> set[int]:
+    def _writable(self, top: int, seen: Iterable[Seen] | None = None) -> set[int]:
         """The mounts in which a mount point may be made: the tree's own, and what is mounted empty for it."""
-        seen = self._look(mounts.table(), self.name, ())
+        seen = self._look(mounts.table(), self.name, ()) if seen is None else seen
         return {inside.mount_id(top), *(one.mount.id for one in seen if one.mount and one.item.type == "tmpfs")}
 
     def start(self, engine: _Host, plan: Plan) -> None:
@@ -288,8 +291,8 @@ class Chroot(Resource):
     def _bring(self, plan: Plan) -> None:
         """Take down what is too much, then mount what is missing."""
         wanted = self._wanted(plan)
-        had = list((plan.state.live or {}).get("binds", ()))
-        binds = [row(Seen(item, None, read_only="ro" in item.flags)) for item in wanted if not item.word]
+        had = plan.state.facts["binds"]
+        binds = [row(Seen(item, None)) for item in wanted if not item.word]
         self._write_note(plan, [*had, *binds])
         with self._tree() as top:
             self._take_down(top, [*had, *binds], self._kept(plan))
@@ -304,10 +307,11 @@ class Chroot(Resource):
             files.write(path, text)
 
     def _mount(self, top: int, item: Item, owner: str | None) -> None:
-        seen = self._see(item, [])
+        found = self._look(mounts.table(), self.name, [] if item.word else [row(Seen(item, None))])
+        seen = next((one for one in found if one.item == item), Seen(item, None))
         if seen.right:
             return
-        with inside.place(top, item.place, self._writable(top), directory=item.directory) as handle:
+        with inside.place(top, item.place, self._writable(top, found), directory=item.directory) as handle:
             if os.readlink(f"/proc/self/fd/{handle}") == self.name:
                 raise StrataError(f"{item.place} of the tree is a link to the tree itself")
             if seen.mount:
@@ -320,25 +324,21 @@ class Chroot(Resource):
                 flags = sum(mounts.FLAGS[word] for word in item.flags)
                 mounts.mount(source, f"/proc/self/fd/{handle}", item.type, flags, item.data)
 
-    def _see(self, item: Item, binds: list[dict[str, Any]]) -> Seen:
-        """What is at an item's place now."""
-        binds = binds if item.word else [*binds, row(Seen(item, None, read_only="ro" in item.flags))]
-        found = [one for one in self._look(mounts.table(), self.name, binds) if one.item == item]
-        return found[0] if found else Seen(item, None)
-
     def _take_down(self, top: int, binds: list[dict[str, Any]], keep: list[Item]) -> None:
         """Unmount in reverse order: what isn't to be kept, and whatever is on top of what is."""
-        for item in reversed(items(WORDS, binds)):
-            seen = self._see(item, binds)
-            while seen.extra or (seen.mount is not None and item not in keep):
-                with inside.beside(top, str(seen.point)[len(self.name) :]) as place:
-                    mounts.unmount(place)
-                seen = self._see(item, binds)
+        while True:
+            # Looked at anew each time: what was unmounted may have hidden something.
+            seen = self._look(mounts.table(), self.name, binds)
+            going = [one for one in seen if one.extra or (one.mount is not None and one.item not in keep)]
+            if not going:
+                return
+            with inside.beside(top, str(going[-1].point)[len(self.name) :]) as place:
+                mounts.unmount(place)
 
     def stop(self, engine: _Host, plan: Plan) -> None:
         if plan.state.facts["points"]:
             with self._tree() as top:
-                self._take_down(top, list((plan.state.live or {}).get("binds", ())), keep=[])
+                self._take_down(top, plan.state.facts["binds"], keep=[])
         files.remove(f"{_NOTES}/{mountunit.escape(self.name)}")
 
     def remove(self, engine: _Host, plan: Plan) -> None:

@@ -138,8 +138,9 @@ def _joined(mount: Mount, path: str) -> str:
 
 
 def row(seen: Seen) -> dict[str, Any]:
-    """The entry of ``binds`` that declares what is there."""
-    return {"source": seen.item.source, "path": seen.item.place, "read_only": seen.read_only}
+    """The entry of ``binds`` that declares what is there; of what isn't, what was to be there."""
+    read_only = seen.read_only if seen.mount else "ro" in seen.item.flags
+    return {"source": seen.item.source, "path": seen.item.place, "read_only": read_only}
 
 
 def sorted_words(words: Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -13,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.lab.convergence import Case, Convergence
-from tests.lab.driver import Failed, run
+from tests.lab.driver import UTILS, Failed, run
+
+items = importlib.import_module(f"{UTILS}.kinds.chroot_mounts").items
+unit_text = importlib.import_module(f"{UTILS}.kinds.chroot_units").unit_text
 
 TOP = Path("/srv/strata-test-chroot")
 ELSEWHERE = Path("/srv/strata-test-elsewhere")
@@ -203,6 +207,16 @@ class TestChroot(Convergence):
         self.apply({"state": "absent"})
         assert found(self.case.name) == []
 
+    def test_links_of_procfs_lead_nowhere_else(self):
+        """They lead to where a process really is, whatever the root of the one that follows them."""
+        make_tree(self.path)
+        (self.path / "tmp").rmdir()
+        (self.path / "tmp").symlink_to(f"/proc/{os.getpid()}/root{ELSEWHERE}")
+        with pytest.raises(Failed, match="could not make /tmp in the tree: Too many levels of symbolic links"):
+            self.apply({"mounts": ["proc", "tmp"]})
+        assert not ELSEWHERE.is_mount()
+        assert list(ELSEWHERE.iterdir()) == []
+
     def test_a_link_to_the_tree_itself_is_refused(self):
         make_tree(self.path)
         (self.path / "tmp").rmdir()
@@ -263,6 +277,14 @@ class TestChroot(Convergence):
         assert self.foretold(spec)["changed"]
         assert (self.path / "etc/file").read_text() == "two"
         self.unchanged(spec)
+        (TOP / "new").write_text("three")
+        (TOP / "new").rename(file)
+        assert self.foretold({"mounts": []})["changed"]  # nobody gives the bind, and it is repaired, not dropped
+        assert (self.path / "etc/file").read_text() == "three"
+        (TOP / "new").write_text("four")
+        (TOP / "new").rename(file)
+        self.foretold({"state": "absent"})
+        assert found(self.case.name) == []
 
     def test_who_is_in_the_way_is_named(self):
         self.apply(self.case.a)
@@ -286,6 +308,18 @@ class TestChroot(Convergence):
         with pytest.raises(Failed, match="leads through a symbolic link"):
             self.apply(self.case.a | {"path": str(TOP / "link")})
         assert self.apply({"state": "absent"}, str(TOP / "nowhere"))["changed"] is False
+
+    def test_what_systemd_would_run_is_what_is_declared(self):
+        """mount(8), with the texts of the units and in the order that systemd derives from their names."""
+        make_tree(self.path)
+        (self.path / "data").mkdir()
+        (self.path / "etc/resolv.conf").touch()
+        for item in items(self.case.a["mounts"], self.case.a["binds"]):
+            text = unit_text(None, item, self.case.name, f"{self.path}{item.place}", "")
+            told = dict(line.partition("=")[::2] for line in text.splitlines())
+            run("mount", told["What"], told["Where"], "-t", told["Type"], "-o", told["Options"])
+        self.sees(self.case.seen_a)
+        self.unchanged(self.case.a)
 
     @pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="for hosts without systemd")
     def test_persistent_needs_systemd(self):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.convergence import Case, Convergence
-from tests.lab.driver import Failed, call, run
+from tests.lab.driver import UTILS, Failed, call, run
+
+overlayfs = importlib.import_module(f"{UTILS}.engines.overlayfs")
 
 TOP = Path("/srv/strata-test-overlay")
 UNITS = Path("/etc/systemd/system")
@@ -247,6 +250,14 @@ class TestOverlay(Convergence):
             self.apply(spec)
         self.made.clear()
         assert look(self.case.name) is None
+
+    def test_what_systemd_would_run_is_what_is_declared(self):
+        """mount(8), with the options of a unit."""
+        for folder in (self.path, Path(f"{self.path}.up:p,er"), Path(f"{self.path}.work")):
+            folder.mkdir(exist_ok=True)
+        layers = {"lower": LOWER, "upper": f"{self.path}.up:p,er", "work": f"{self.path}.work"}
+        run("mount", "strata:", self.case.name, "-t", "overlay", "-o", overlayfs.data(layers))
+        self.unchanged(layers)
 
     @pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="for hosts without systemd")
     def test_persistent_needs_systemd(self):
