@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..core import files
@@ -34,15 +35,12 @@ def unescape(name: str) -> str:
     """The path of an escaped name."""
     if name == "-":
         return "/"
-    raw, place = bytearray(b"/"), 0
-    while place < len(name):
-        if name.startswith("\\x", place):
-            raw.append(int(name[place + 2 : place + 4], 16))
-            place += 4
-        else:
-            raw += b"/" if name[place] == "-" else os.fsencode(name[place])
-            place += 1
-    return os.fsdecode(bytes(raw))
+    raw = re.sub(
+        rb"-|\\x([0-9a-f]{2})",
+        lambda found: b"/" if found.group() == b"-" else bytes([int(found.group(1), 16)]),
+        os.fsencode(name),
+    )
+    return "/" + os.fsdecode(raw)
 
 
 def name(path: str) -> str:

@@ -102,19 +102,22 @@ class Overlay(Resource):
     def _read(cls, path: str, table: mounts.Table, known: Mapping[str, str]) -> State:
         unit = mountunit.name(path)
         text = files.read(f"{systemd.UNITS}/{unit}")
+        unit_type = None if text is None else UnitFile(text).last("Mount", "Type")
+        if unit_type != overlayfs.TYPE:
+            text = None  # somebody mounts something else there, and may
         kept = text or files.read(f"{_NOTES}/{unit}")  # a run was killed between unmounting and mounting anew
         there = table.at(path)
         overlays = [mount for mount in there if mount.type == overlayfs.TYPE]
         covered = [mount for mount in there[-1:] if mount.type != overlayfs.TYPE]
         facts: dict[str, Any] = {
             "unit": unit if text is not None else None,
+            "unit_type": unit_type,
             "covered": [f"{mount.type} from {mount.source}" for mount in covered],
         }
         config: dict[str, Any] = {}
         live, owner = None, None
         if kept is not None:
             file = UnitFile(kept)
-            facts["unit_type"] = file.last("Mount", "Type")
             config = overlayfs.read_text(mountunit.said(file, "Mount", "Options"), known)
             owner = _owner(mountunit.said(file, "Mount", "What"))
         if overlays:

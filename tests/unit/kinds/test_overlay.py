@@ -191,6 +191,15 @@ def test_stored_and_mounted_are_told_apart(units, host):
     assert plan(mounted, persistent=False).steps == ("configure",)
 
 
+def test_a_unit_that_mounts_something_else_is_somebody_elses(units):
+    (units / "srv-merged.mount").write_text("[Mount]\nWhat=server:/x\nWhere=/srv/merged\nType=nfs\n")
+    state = Overlay.read_many(Recorded(), ["/srv/merged"])["/srv/merged"]
+    assert not state.exists
+    assert not Overlay({"path": "/srv/merged", "state": "absent"}).plan(known(state))
+    with pytest.raises(StrataError, match="persistent: the unit srv-merged.mount mounts something else there"):
+        Overlay({"path": "/srv/merged", "persistent": True, **LAYERS}).plan(known(state))
+
+
 def test_a_unit_that_is_not_enabled_is_not_persistent(units):
     _text, state = stored(units, enabled=False, **LAYERS)
     assert state.config["persistent"] is False
