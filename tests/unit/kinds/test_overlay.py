@@ -196,7 +196,7 @@ def test_a_unit_that_mounts_something_else_is_somebody_elses(units):
     state = Overlay.read_many(Recorded(), ["/srv/merged"])["/srv/merged"]
     assert not state.exists
     assert not Overlay({"path": "/srv/merged", "state": "absent"}).plan(known(state))
-    with pytest.raises(StrataError, match="persistent: the unit srv-merged.mount mounts something else there"):
+    with pytest.raises(StrataError, match=r"persistent: the unit srv-merged\.mount mounts something else there"):
         Overlay({"path": "/srv/merged", "persistent": True, **LAYERS}).plan(known(state))
 
 

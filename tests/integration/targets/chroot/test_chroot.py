@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.convergence import Case, Convergence
-from tests.lab.driver import UTILS, Failed, run
+from tests.lab.driver import UTILS, Failed, call, run
 
 items = importlib.import_module(f"{UTILS}.kinds.chroot_mounts").items
 unit_text = importlib.import_module(f"{UTILS}.kinds.chroot_units").unit_text
@@ -308,6 +308,24 @@ class TestChroot(Convergence):
         with pytest.raises(Failed, match="leads through a symbolic link"):
             self.apply(self.case.a | {"path": str(TOP / "link")})
         assert self.apply({"state": "absent"}, str(TOP / "nowhere"))["changed"] is False
+
+    def test_a_jail_in_an_overlay_of_the_same_stack(self):
+        """What the one makes, the other needs; both go together, in reverse order."""
+        for layer in ("base", "more"):
+            make_tree(TOP / layer)
+        tree = {"path": self.case.name, "lower": [str(TOP / "more"), str(TOP / "base")]}
+        layers = {"upper": str(TOP / "upper"), "work": str(TOP / "work")}
+        entries = [{"chroot": {"path": self.case.name, "mounts": ["proc", "tmp"]}}, {"overlay": {**tree, **layers}}]
+        options = {"name": self.owner, "prune": True, "resources": entries}
+        forecast = call("stack", options, check=True)
+        assert look(self.case.name) is None
+        assert call("stack", options)["diff"] == forecast["diff"]
+        assert call("stack", options)["changed"] is False
+        self.sees({"mounts": {"/proc": "proc nodev noexec nosuid", "/tmp": "tmpfs nodev nosuid"}})
+        with pytest.raises(Failed, match=f"the proc mounted at {self.path}/proc"):
+            call("overlay", {"path": self.case.name, "state": "absent"})
+        call("stack", {**options, "resources": []})
+        assert found(str(TOP)) == []
 
     def test_what_systemd_would_run_is_what_is_declared(self):
         """mount(8), with the texts of the units and in the order that systemd derives from their names."""
