@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ def over(place: str):
 
 def off(place: str):
     return lambda name: run("umount", f"{name}{place}")
+
+
+def seen_by_systemd(state: str, *units: str) -> None:
+    """systemd looks at the table of mounts in its own time, a few times a second at most."""
+    end = time.monotonic() + 20
+    while {run("systemctl", "show", "--property=ActiveState", "--value", unit) for unit in units} != {state}:
+        assert time.monotonic() < end, f"systemd doesn't say {state}"
+        time.sleep(0.2)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -354,6 +363,7 @@ class TestChroot(Convergence):
         assert len(units) == 6
         assert set(run("systemctl", "is-enabled", *units).split()) == {"enabled"}
         # What systemd mounts by them is what was declared.
+        seen_by_systemd("active", *units)
         run("systemctl", "stop", *units)
         assert found(self.case.name) == []
         run("systemctl", "start", *units)

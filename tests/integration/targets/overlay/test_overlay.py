@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ def other_layers(name: str) -> None:
 def other_options(name: str) -> None:
     run("umount", name)
     mount_by_hand(name, f"{writable(name)},metacopy=off".replace(f"lowerdir={TOP}/b", f"lowerdir={':'.join(LOWER)}"))
+
+
+def seen_by_systemd(state: str, *units: str) -> None:
+    """systemd looks at the table of mounts in its own time, a few times a second at most."""
+    end = time.monotonic() + 20
+    while {run("systemctl", "show", "--property=ActiveState", "--value", unit) for unit in units} != {state}:
+        assert time.monotonic() < end, f"systemd doesn't say {state}"
+        time.sleep(0.2)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -272,9 +281,8 @@ class TestOverlay(Convergence):
         self.unchanged(kept)
         name = unit(self.case.name).name
         assert run("systemctl", "is-enabled", name) == "enabled"
-        assert run("systemctl", "show", "--property=ActiveState,NeedDaemonReload", name) == (
-            "ActiveState=active\nNeedDaemonReload=no"
-        )
+        seen_by_systemd("active", name)
+        assert run("systemctl", "show", "--property=NeedDaemonReload", "--value", name) == "no"
         # What systemd mounts by it is what was declared.
         run("systemctl", "stop", name)
         run("systemctl", "start", name)
@@ -285,6 +293,7 @@ class TestOverlay(Convergence):
         self.sees({"lower": ["a", "b"]})
         run("systemctl", "restart", name)
         self.sees(self.case.seen_b)
+        seen_by_systemd("active", name)
         for drift in (lambda: run("systemctl", "disable", name), lambda: unit(self.case.name).unlink()):
             drift()
             assert self.foretold({**self.case.b, "persistent": True})["changed"]
