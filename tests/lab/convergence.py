@@ -31,6 +31,9 @@ class Case:
         name: The name that the tests use.
         connect: Options that reach the engine (``lxc_path``), given to every call.
         own: Options that each name has of its own, such as a tree that only one can run from.
+        identity: The option that tells it from its siblings.
+        bad: Options with values that are refused; the message names the option.
+        bad_names: Values of ``identity`` that are refused.
     """
 
     kind: str
@@ -46,11 +49,14 @@ class Case:
     same_process: Callable[[str], object] | None = None
     connect: dict = field(default_factory=dict)
     own: Callable[[str], dict] = lambda name: {}
+    identity: str = "name"
+    bad: tuple[tuple[str, object], ...] = (("memory", "12X"), ("cpus", "-1"), ("nonsense", "1"))
+    bad_names: tuple[str, ...] = ("", "a/../b", "..", "-x", "x y")
 
     def options(self, name: str, spec: dict) -> dict:
         """All that a call gives for one name."""
         own = {} if spec.get("state") == "absent" else self.own(name)
-        return {"name": name, **self.connect, **own, **spec}
+        return {self.identity: name, **self.connect, **own, **spec}
 
 
 class Convergence:
@@ -139,7 +145,7 @@ class Convergence:
         again = call(self.case.kind, {**told["options"], **self.case.connect})
         assert again["changes"] == []
         exported = call("stack_export", {"kinds": [self.case.kind]})["resources"] if not self.case.connect else []
-        mine = [entry for entry in exported if entry[self.case.kind]["name"] == self.case.name]
+        mine = [entry for entry in exported if entry[self.case.kind][self.case.identity] == self.case.name]
         assert call("stack", {"name": "strata-other", "resources": mine})["changed"] is False
 
     def test_drift_is_seen_and_repaired(self):
@@ -201,11 +207,11 @@ class Convergence:
         self.sees(self.case.seen_a)
 
     def test_bad_input_is_refused(self):
-        for name in ("", "a/../b", "..", "-x", "x y"):
+        for name in self.case.bad_names:
             with pytest.raises(Failed) as failed:
-                call(self.case.kind, {**self.case.a, **self.case.connect, "name": name})
-            assert "name" in failed.value.result["msg"]
-        for option, value in (("memory", "12X"), ("cpus", "-1"), ("nonsense", "1")):
+                call(self.case.kind, {**self.case.a, **self.case.connect, self.case.identity: name})
+            assert self.case.identity in failed.value.result["msg"]
+        for option, value in self.case.bad:
             with pytest.raises(Failed) as failed:
                 self.apply({**self.case.a, option: value})
             assert option in failed.value.result["msg"]

@@ -132,6 +132,13 @@ class Resource:
         """The canonical values that the declaration leads to, by field name."""
         return dict(self.declared)
 
+    def keeps(self, state: State) -> bool:
+        """Whether a layered kind stores something beside what runs, where that is a matter of choice. No I/O.
+
+        Where it doesn't, only what runs is compared, and besides only the options that make the choice (NEXT_BOOT).
+        """
+        return True
+
     def cost(self, change: Change, state: State) -> Effect:
         """What a change costs what runs, where that depends on the values (up to a maximum live, say). No I/O."""
         return change.effect
@@ -249,12 +256,14 @@ class Resource:
         deferred: list[Change] = []
         target = self.target or state.status
         busy = state.status in self.busy
+        keeps = self.keeps(state)
         for field in self.fields:
             if field.name not in want:
                 continue
             value, effect = want[field.name], field.effect
             cost = self._stored_cost(effect, busy)
-            for change in field.changes(state.config.get(field.name), value, cost, Layer.CONFIG):
+            held = field.changes(state.config.get(field.name), value, cost, Layer.CONFIG)
+            for change in held if keeps or effect is Effect.NEXT_BOOT else ():
                 differs = change if self.layered else replace(change, effect=self.cost(change, state))
                 forbidden = differs.effect is Effect.RECREATE and self.spec.get("recreate") == "never"
                 (deferred if forbidden else stored).append(differs)

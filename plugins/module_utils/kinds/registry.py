@@ -12,10 +12,12 @@ from ..core.resource import Resource
 if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees imported
     from . import (  # noqa: F401
         cgroup,
+        chroot,
         docker_container,
         libvirt_domain,
         lxc_container,
         nspawn_container,
+        overlay,
         qemu_image,
         qemu_vm,
         rootfs,
@@ -23,10 +25,12 @@ if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees im
 
 KINDS = {
     "cgroup": "Cgroup",
+    "chroot": "Chroot",
     "docker_container": "DockerContainer",
     "libvirt_domain": "LibvirtDomain",
     "lxc_container": "LxcContainer",
     "nspawn_container": "NspawnContainer",
+    "overlay": "Overlay",
     "qemu_image": "QemuImage",
     "qemu_vm": "QemuVm",
     "rootfs": "Rootfs",

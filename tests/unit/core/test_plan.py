@@ -202,3 +202,22 @@ def test_an_export_declares_what_is_there():
 def test_tables_without_a_key_are_told_apart_by_their_place():
     codec = table(Field("x", TEXTS))
     assert Field("rows", codec).keyed(codec.parse([{"x": ["1"]}, {"x": ["1"]}])).keys() == {"0", "1"}
+
+
+class Choosing(Machine):
+    """Whether something is stored is one of its options."""
+
+    kind = "choosing"
+
+    def keeps(self, state: State) -> bool:
+        return self.declared.get("autostart") == "yes"
+
+
+def test_where_nothing_is_stored_only_what_runs_is_compared():
+    state = running({"memory": GIB, "bridge": "br0", "autostart": "no"})
+    made = Choosing({"name": "a", "memory": "2G", "bridge": "br1", "autostart": "no"}).plan(state)
+    assert made.steps == ("update",)
+    assert [(change.name, change.layer) for change in made.changes] == [("memory", Layer.LIVE)]
+    assert made.restart_required == ["bridge"]
+    assert steps(Choosing({"name": "a", "memory": "2G", "autostart": "yes"}), state) == ("configure", "update")
+    assert steps(Choosing({"name": "a", "autostart": "never"}), state) == ("configure",)
