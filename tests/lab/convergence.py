@@ -31,6 +31,7 @@ class Case:
         name: The name that the tests use.
         connect: Options that reach the engine (``lxc_path``), given to every call.
         own: Options that each name has of its own, such as a tree that only one can run from.
+        bad: Options that must be refused by their name, and a value of each that is wrong.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Case:
     same_process: Callable[[str], object] | None = None
     connect: dict = field(default_factory=dict)
     own: Callable[[str], dict] = lambda name: {}
+    bad: tuple[tuple[str, object], ...] = (("memory", "12X"), ("cpus", "-1"), ("nonsense", "1"))
 
     def options(self, name: str, spec: dict) -> dict:
         """All that a call gives for one name."""
@@ -205,7 +207,7 @@ class Convergence:
             with pytest.raises(Failed) as failed:
                 call(self.case.kind, {**self.case.a, **self.case.connect, "name": name})
             assert "name" in failed.value.result["msg"]
-        for option, value in (("memory", "12X"), ("cpus", "-1"), ("nonsense", "1")):
+        for option, value in self.case.bad:
             with pytest.raises(Failed) as failed:
                 self.apply({**self.case.a, option: value})
             assert option in failed.value.result["msg"]
