@@ -32,11 +32,15 @@ class Snapshot:
         links: The messages, as mappings.
         addresses: The messages, as mappings.
         places: The names of namespaces by the numbers that this one knows them by (ip-netns(8): nsid), as far as asked.
+        routes: Those of a named namespace, where they were asked for.
+        rules: Those of a named namespace, where they were asked for.
     """
 
     links: list[dict[str, Any]]
     addresses: list[dict[str, Any]]
     places: dict[int, str] = field(default_factory=dict)
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    rules: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
     def names(self) -> dict[str, dict[str, Any]]:
@@ -61,14 +65,15 @@ class Snapshot:
 class View:
     """What is there, each namespace read when it is first asked for and at most once."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, routed: bool = False) -> None:
         self._world = world
+        self._routed = routed
         self._snapshots: dict[str, Snapshot | None] = {}
 
     def of(self, netns: str) -> Snapshot | None:
         """One namespace; None where there is none of that name."""
         if netns not in self._snapshots:
-            self._snapshots[netns] = self._world.snapshot(netns)
+            self._snapshots[netns] = self._world.snapshot(netns, self._routed)
         return self._snapshots[netns]
 
     def values(self, netns: str, link: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,12 +148,12 @@ class World:
         with namespaces.connect(netns) as socket:
             yield socket
 
-    def look(self) -> View:
-        """Forget what was read, and read again what is asked for."""
-        self.latest = View(self)
+    def look(self, routed: bool = False) -> View:
+        """Forget what was read, and read again what is asked for, with the routes of namespaces or without."""
+        self.latest = View(self, routed)
         return self.latest
 
-    def snapshot(self, netns: str) -> Snapshot | None:
+    def snapshot(self, netns: str, routed: bool = False) -> Snapshot | None:
         if netns and not namespaces.exists(netns):
             return None
         with self.at(netns) as socket:
@@ -157,7 +162,11 @@ class World:
             places = {}
             if netns and any(link.get("IFLA_LINK_NETNSID") not in _NO_NSID for link in links):
                 places = self._numbers(socket, [HOST])
-        return Snapshot(links, addresses, places)
+            if not netns or not routed:
+                return Snapshot(links, addresses, places)
+            return Snapshot(
+                links, addresses, places, socket.dump(netlink.GETROUTE), socket.dump(netlink.GETRULE)
+            )
 
     def places(self, netns: str) -> dict[int, str]:
         """The names of all named namespaces by the numbers that one of them knows them by."""
@@ -326,7 +335,9 @@ class World:
         return [name for name, link in links.items() if link.get("IFLA_MASTER") == number and number is not None]
 
     def remove(self, netns: str, name: str) -> None:
-        """Remove a link; one that isn't there is fine."""
+        """Remove a link; one that isn't there is fine, and so is one whose namespace isn't."""
+        if netns and not namespaces.exists(netns):
+            return
         with self.at(netns) as socket:
             try:
                 socket.tell(netlink.DELLINK, {"IFLA_IFNAME": name})

@@ -169,20 +169,30 @@ def remove(name: str) -> None:
         raise StrataError(f"could not remove {place}: {reason}") from None
 
 
+def _read(keys: list[str]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for key in keys:
+        try:
+            text = files.read(_parameter(key))
+        except OSError:
+            text = None
+        found[key] = None if text is None else " ".join(text.split())
+    return found
+
+
 def sysctls(name: str, keys: list[str]) -> dict[str, str | None]:
     """Kernel parameters of a namespace: those below net are its own. None: it has no such parameter."""
+    return inside(name, lambda: _read(keys))
+
+
+def usual_sysctls(keys: list[str]) -> dict[str, str | None]:
+    """Kernel parameters as a new namespace has them: one without a name, which is gone when this returns."""
 
     def read() -> dict[str, str | None]:
-        found: dict[str, str | None] = {}
-        for key in keys:
-            try:
-                text = files.read(_parameter(key))
-            except OSError:
-                text = None
-            found[key] = None if text is None else " ".join(text.split())
-        return found
+        _called("make a network namespace", _libc.unshare(_CLONE_NEWNET))
+        return _read(keys)
 
-    return inside(name, read)
+    return _aside(read)
 
 
 def set_sysctl(name: str, key: str, value: str) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,7 @@ from ..core.plan import Change, Effect, Layer, Plan, State
 from ..core.resource import Resource, Thing
 from ..engines import link_values, networkd
 from ..engines.links import View, World
-from . import link_fields
+from . import link_fields, link_steps
 
 OWNED = "strata.virt owner="
 """What begins the alias of a link (ip-link(8)) that was made here.
@@ -159,8 +158,7 @@ class Link(Resource):
     def export(cls, name: str, state: State) -> dict[str, Any]:
         options = super().export(name, state)
         if "peer" in options:
-            peer = {key: value for key, value in options["peer"].items() if value not in ("", []) and key != "mac"}
-            options["peer"] = peer
+            options["peer"] = link_fields.portable(options["peer"])
         return options
 
     def observe(self, engine: World, state: State) -> State:
@@ -211,29 +209,12 @@ class Link(Resource):
         return super().plan(state)
 
     def create(self, engine: World, plan: Plan) -> None:
-        # The alias comes second: the kernel takes none while it makes a link (net/core/rtnetlink.c: rtnl_create_link).
-        engine.create(self.netns, self.name, plan.want)
-        engine.configure(self.netns, self.name, plan.want["type"], {"alias": OWNED + self.owner}, ())
-        self._configure(engine, plan.want, {})
+        link_steps.make(engine, self.netns, self.name, plan.want, OWNED + self.owner)
         self._store(plan)
 
     def update(self, engine: World, plan: Plan) -> None:
-        self._configure(engine, plan.of(Layer.CONFIG), plan.state.config)
+        link_steps.adjust(engine, self.netns, self.name, plan.of(Layer.CONFIG), plan.state.config)
         self._store(plan)
-
-    def _configure(self, engine: World, values: Mapping[str, Any], had: Mapping[str, Any]) -> None:
-        kind = values.get("type") or had.get("type")
-        group = link_values.group_of(kind) or ""
-        given = dict(values)
-        if group in given and group in link_values.ATTRIBUTES:
-            given[group] = given[group] or link_fields.defaults(group)
-        if given.keys() - {"peer", "persistent", "stored"}:
-            engine.configure(self.netns, self.name, kind, given, had.get("addresses", ()))
-        if given.get("peer"):
-            before = had.get("peer") or {}
-            peer = {**given["peer"]}
-            name, place = peer.pop("name", before.get("name")), peer.pop("netns", before.get("netns", ""))
-            engine.configure(place, name, "veth", peer, before.get("addresses", ()))
 
     def _store(self, plan: Plan) -> None:
         if "stored" in plan.of(Layer.CONFIG) or "persistent" in plan.of(Layer.CONFIG):
@@ -241,33 +222,9 @@ class Link(Resource):
             networkd.store(self.name, wanted, self.owner)
 
     def recreate(self, engine: World, plan: Plan) -> None:
-        old = {**plan.state.config, "alias": plan.state.facts["alias"]}
-        carried = {name: old[name] for name in ("master", "addresses", "up") if old.get(name) is not None}
-        want = {**carried, **plan.want}
-        want.setdefault("type", old["type"])
-        for group in ("parent", link_values.group_of(want["type"]), "peer"):
-            if group and group in old and old[group] and want["type"] == old["type"]:
-                want[group] = {**old[group], **(want.get(group) or {})} if isinstance(old[group], dict) else old[group]
-        alias = old["alias"] if plan.state.owner is None else OWNED + self.owner
-        ports = engine.ports(self.netns, self.name)
-        engine.remove(self.netns, self.name)
-        try:
-            self._again(engine, want, alias, ports)
-        except StrataError as error:
-            with contextlib.suppress(StrataError):
-                engine.remove(self.netns, self.name)
-            self._again(engine, old, old["alias"], ports)
-            raise StrataError(
-                f"could not be made anew, so the old one is back: {error.message}", hint=error.hint, entry=self.entry
-            ) from None
+        alias = plan.state.config["alias"] if plan.state.owner is None else OWNED + self.owner
+        link_steps.anew(engine, self.netns, self.name, plan.want, plan.state.config, alias)
         self._store(plan)
-
-    def _again(self, engine: World, values: Mapping[str, Any], alias: str, ports: Iterable[str]) -> None:
-        engine.create(self.netns, self.name, values)
-        engine.configure(self.netns, self.name, values["type"], {"alias": alias}, ())
-        self._configure(engine, values, {})
-        for port in ports:
-            engine.configure(self.netns, port, None, {"master": self.name}, ())
 
     def remove(self, engine: World, plan: Plan) -> None:
         self.forget(engine, plan)  # first: nothing may make it again meanwhile

@@ -7,14 +7,14 @@ from __future__ import annotations
 import grp
 import ipaddress
 import pwd
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..core.codec import BOOL, INT, MAC, TEXT, Codec, parse_int, parse_line
 from ..core.errors import StrataError
 from ..core.field import Field, structure, table
-from ..core.plan import Effect
+from ..core.plan import Change, Effect, Layer
 from ..engines import link_values as words
 
 TYPES = ("bridge", "veth", "macvlan", "ipvlan", "vlan", "vxlan", "bond", "tun", "tap", "dummy")
@@ -176,6 +176,19 @@ def row() -> Codec:
     """A codec for a list of links, each with its name and its settings."""
     named = table(Field("name", IFNAME, required=True), *FIELDS, key=lambda entry: str(entry["name"]))
     return replace(named, parse=lambda entries: named.parse([_settled(entry) for entry in entries]))
+
+
+def differences(row: Mapping[str, Any], seen: Mapping[str, Any]) -> Iterator[Change]:
+    """What tells a row from what is observed of it."""
+    for field in FIELDS:
+        if field.name in row:
+            yield from field.changes(seen.get(field.name), row[field.name], field.effect, Layer.CONFIG)
+
+
+def portable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A printed row without what the kernel makes up for each link, and without what says nothing."""
+    kept = {key: portable(value) if isinstance(value, dict) else value for key, value in row.items() if key != "mac"}
+    return {key: value for key, value in kept.items() if value not in ("", [], {}, None)}
 
 
 def dear(field: str, leaf: str | None, after: Any) -> bool:
