@@ -144,7 +144,7 @@ options:
             type: str
           group:
             description:
-              - The multicast group of the other ends. Needs O(parent).
+              - The multicast group of the other ends. Needs C(parent).
             type: str
           port:
             description:
@@ -297,7 +297,10 @@ seealso:
 
 EXAMPLES = r"""
 - name: A namespace on the bridge br0, with a way out
-  strata.virt.netns: {name: blue, links: [{name: veth0, type: veth, peer: {name: veth-blue, netns: null, master: br0}, addresses: [10.90.0.2/24]}], routes: [{to: default, via: 10.90.0.1}]}
+  strata.virt.netns:
+    name: blue
+    links: [{name: veth0, type: veth, peer: {name: veth-blue, netns: null, master: br0}, addresses: [10.90.0.2/24]}]
+    routes: [{to: default, via: 10.90.0.1}]
 
 - name: A router between two networks
   strata.virt.netns:

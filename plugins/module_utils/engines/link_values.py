@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ def group_of(kind: str | None) -> str | None:
     return "tun" if kind == "tap" else kind
 
 
-def observed(raw: Raw, addresses: list[Raw]) -> dict[str, Any]:
+def observed(raw: Raw, addresses: Sequence[Raw]) -> dict[str, Any]:
     """What one message says of a link, and those of its addresses; names given as numbers are left to the caller."""
     kind = kind_of(raw)
     stay = sorted(text_of(address) for address in addresses if _flags(address) & _PERMANENT)
@@ -94,11 +94,13 @@ def observed(raw: Raw, addresses: list[Raw]) -> dict[str, Any]:
         "addresses": tuple(text for text in stay if not link_local(text)),
         "link_locals": tuple(text for text in stay if link_local(text)),
     }
-    group = group_of(kind)
+    group = group_of(kind) or ""
     if group in ATTRIBUTES:
         data = (raw.get("IFLA_LINKINFO") or {}).get("IFLA_INFO_DATA") or {}
         values[group] = {
-            one.leaf: one.read(data[one.name]) for one in ATTRIBUTES[group] if data.get(one.name) not in (None, _FOR_EVER)
+            one.leaf: one.read(data[one.name])
+            for one in ATTRIBUTES[group]
+            if data.get(one.name) not in (None, _FOR_EVER)
         }
         if group == "vxlan":
             values[group].update(_tunnel(data))

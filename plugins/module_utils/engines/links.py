@@ -121,7 +121,9 @@ class View:
 
     def _parent(self, netns: str, here: Snapshot, link: Mapping[str, Any]) -> str | None:
         data = (link.get("IFLA_LINKINFO") or {}).get("IFLA_INFO_DATA") or {}
-        index = data.get("IFLA_VXLAN_LINK") or link.get("IFLA_LINK") if isinstance(data, dict) else link.get("IFLA_LINK")
+        index = (
+            data.get("IFLA_VXLAN_LINK") or link.get("IFLA_LINK") if isinstance(data, dict) else link.get("IFLA_LINK")
+        )
         tied = self._tied(netns, link, index) if index else None
         return None if tied is None else str(tied[1]["IFLA_IFNAME"])
 
@@ -164,9 +166,7 @@ class World:
                 places = self._numbers(socket, [HOST])
             if not netns or not routed:
                 return Snapshot(links, addresses, places)
-            return Snapshot(
-                links, addresses, places, socket.dump(netlink.GETROUTE), socket.dump(netlink.GETRULE)
-            )
+            return Snapshot(links, addresses, places, socket.dump(netlink.GETROUTE), socket.dump(netlink.GETRULE))
 
     def places(self, netns: str) -> dict[int, str]:
         """The names of all named namespaces by the numbers that one of them knows them by."""
@@ -206,7 +206,11 @@ class World:
         if kind in ("tun", "tap"):
             namespaces.inside(netns, lambda: tuntap.create(name, kind, own.get("owner"), own.get("group")))
             return
-        attributes: dict[str, Any] = {"IFLA_IFNAME": name, "IFLA_ADDRESS": values.get("mac"), "IFLA_MTU": values.get("mtu")}
+        attributes: dict[str, Any] = {
+            "IFLA_IFNAME": name,
+            "IFLA_ADDRESS": values.get("mac"),
+            "IFLA_MTU": values.get("mtu"),
+        }
         with contextlib.ExitStack() as opened:
             home = self._home(netns, values.get("parent"))
             socket = opened.enter_context(self.at(home))
@@ -265,7 +269,9 @@ class World:
         # The kernel takes a namespace down in its own time: a peer from before may still hold its name.
         until(made, f"a name to become free: one end of {name} is there already", _BUSY)
 
-    def configure(self, netns: str, name: str, kind: str | None, values: Mapping[str, Any], had: tuple[str, ...]) -> None:
+    def configure(
+        self, netns: str, name: str, kind: str | None, values: Mapping[str, Any], had: tuple[str, ...]
+    ) -> None:
         """Give a link these values.
 
         Args:
@@ -277,7 +283,9 @@ class World:
         """
         with self.at(netns) as socket:
             index = self.index(socket, name)
-            own = values.get(words.group_of(kind) or "") if kind not in ("tun", "tap", "vxlan", "vlan", "veth") else None
+            own = (
+                values.get(words.group_of(kind) or "") if kind not in ("tun", "tap", "vxlan", "vlan", "veth") else None
+            )
             attributes = {
                 "IFLA_MTU": values.get("mtu"),
                 "IFLA_ADDRESS": values.get("mac"),
@@ -289,7 +297,9 @@ class World:
                 try:
                     socket.tell(netlink.NEWLINK, attributes, index=index)
                 except Refused as refused:
-                    said = ", ".join(sorted(key for key in ("mtu", "mac", words.group_of(kind)) if key and values.get(key)))
+                    said = ", ".join(
+                        sorted(key for key in ("mtu", "mac", words.group_of(kind)) if key and values.get(key))
+                    )
                     raise StrataError(f"the kernel refuses this {said}: {refused.message}") from None
             if values.get("master") is not None:
                 self._enslave(socket, index, values["master"])

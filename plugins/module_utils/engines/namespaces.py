@@ -60,7 +60,9 @@ def handle(name: str) -> Iterator[int]:
         StrataError: There is none of that name.
     """
     if name and not exists(name):
-        raise StrataError(f"there is no network namespace {name!r}", hint=f"Declare it: strata.virt.netns: {{name: {name}}}")
+        raise StrataError(
+            f"there is no network namespace {name!r}", hint=f"Declare it: strata.virt.netns: {{name: {name}}}"
+        )
     opened = os.open(path(name) if name else "/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield opened

@@ -103,7 +103,13 @@ def _own(kind: str, own: Mapping[str, Any], values: Mapping[str, Any]) -> Iterat
         if "miimon" in own:
             yield "Bond] MIIMonitorSec", f"{own['miimon']}ms"
     elif kind == "vxlan":
-        for leaf, key in (("id", "VNI"), ("local", "Local"), ("remote", "Remote"), ("group", "Group"), ("port", "DestinationPort")):
+        for leaf, key in (
+            ("id", "VNI"),
+            ("local", "Local"),
+            ("remote", "Remote"),
+            ("group", "Group"),
+            ("port", "DestinationPort"),
+        ):
             if leaf in own:
                 yield f"VXLAN] {key}", str(own[leaf])
         if not values.get("parent"):

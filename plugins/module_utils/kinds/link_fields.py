@@ -99,9 +99,15 @@ MASTER = Codec(_parse_master)
 ADDRESSES = Codec(parse_addresses, "list", list, "str")
 _ADDRESS = Codec(_parse_address)
 _DELAY = Codec(_parse_delay, "float", lambda value: value / 100)
-_USER = Codec(lambda value: _numbered(value, lambda text: pwd.getpwnam(text).pw_uid, "user"), "str", lambda n: _named(n, pwd.getpwuid))
+_USER = Codec(
+    lambda value: _numbered(value, lambda text: pwd.getpwnam(text).pw_uid, "user"),
+    "str",
+    lambda n: _named(n, pwd.getpwuid),
+)
 _GROUP = Codec(
-    lambda value: _numbered(value, lambda text: grp.getgrnam(text).gr_gid, "group"), "str", lambda n: _named(n, grp.getgrgid)
+    lambda value: _numbered(value, lambda text: grp.getgrnam(text).gr_gid, "group"),
+    "str",
+    lambda n: _named(n, grp.getgrgid),
 )
 
 _COMMON = (
@@ -198,7 +204,7 @@ def dear(field: str, leaf: str | None, after: Any) -> bool:
     if field == "bond":
         return leaf == "mode"
     if field == "macvlan":
-        return after == "passthru"
+        return bool(after == "passthru")
     return field in ("type", "parent", "vlan", "vxlan", "tun")
 
 

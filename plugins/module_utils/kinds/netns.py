@@ -20,10 +20,10 @@ from ..engines.links import HOST, View, World
 from ..engines.netlink import Netlink
 from . import link_fields, link_steps, netns_fields
 
-OWNED = "strata.virt owner="
+OWNED = "strata.virt netns owner="
 """What begins the alias of a namespace's lo: a namespace has no text of its own, and lo lives as long as it does."""
 
-ROW = "strata.virt netns"
+ROW = "strata.virt netns link"
 """The alias of the links that are rows of a namespace. Others in it are somebody else's, or resources of their own."""
 
 
@@ -119,9 +119,7 @@ class Netns(Resource):
             return State(facts={"stale": path}) if os.path.lexists(path) else None
         lo = there.names.get("lo", {})
         alias = str(lo.get("IFLA_IFALIAS") or "")
-        rows = [
-            {"name": link, **view.values(name, raw)} for link, raw in sorted(there.names.items()) if link != "lo"
-        ]
+        rows = [{"name": link, **view.values(name, raw)} for link, raw in sorted(there.names.items()) if link != "lo"]
         found = [routes.route(raw, there.name) for raw in there.routes]
         rules = [routes.rule(raw) for raw in there.rules]
         config = {
@@ -288,7 +286,9 @@ def _in_order(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[Mapping[str, An
     waiting = dict(rows)
     while waiting:
         ready = [
-            name for name, row in waiting.items() if not {row.get("parent"), row.get("master")} & (waiting.keys() - {name})
+            name
+            for name, row in waiting.items()
+            if not {row.get("parent"), row.get("master")} & (waiting.keys() - {name})
         ]
         for name in ready or list(waiting):
             yield waiting.pop(name)

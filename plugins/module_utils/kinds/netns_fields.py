@@ -26,7 +26,9 @@ def _parse_network(value: Any) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=True))
     except ValueError:
-        raise ValueError("is no network: write one such as 10.0.0.0/8 (without bits beyond the /), or default") from None
+        raise ValueError(
+            "is no network: write one such as 10.0.0.0/8 (without bits beyond the /), or default"
+        ) from None
 
 
 def _parse_address(value: Any) -> str:
@@ -110,7 +112,9 @@ def _route(entry: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "unicast" and not row.get("via") and not row.get("dev"):
         raise StrataError("a route leads through a gateway (via) or a link (dev)", option="to", value=row.get("to"))
     if kind != "unicast" and (row.get("via") or row.get("dev")):
-        raise StrataError(f"a route of type {kind} leads nowhere: leave via and dev out", option="to", value=row.get("to"))
+        raise StrataError(
+            f"a route of type {kind} leads nowhere: leave via and dev out", option="to", value=row.get("to")
+        )
     return row
 
 

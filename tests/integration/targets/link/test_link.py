@@ -50,7 +50,7 @@ def look(name: str, netns: str | None = None) -> dict | None:
 
 def other(name: str) -> str:
     """The peer of a pair: 15 bytes at most, and no other name's."""
-    return f"{name[-8:]}-peer"
+    return f"p{name[-9:]}-peer"
 
 
 def set_(*argv: str):
@@ -231,7 +231,9 @@ class TestPair(Convergence):
             "another mac": set_("address", "02:00:00:00:91:09"),
             "its peer is down": lambda name: run("ip", "link", "set", other(name), "down"),
             "its peer has another address": lambda name: add("10.93.0.9/24")(other(name)),
-            "its peer has another name": lambda name: run("ip", "link", "set", other(name), "down", "name", f"{name[-6:]}-x"),
+            "its peer has another name": lambda name: run(
+                "ip", "link", "set", other(name), "down", "name", f"{name[-6:]}-x"
+            ),
             "its peer was removed": lambda name: run("ip", "link", "del", other(name)),
         },
         touches=("engines.netlink.Netlink.tell",),
@@ -255,7 +257,15 @@ class TestPair(Convergence):
         name = self.case.name
         bridge, inner, tap = f"{name}b", f"{name}i", f"{name}t"
         resources = [
-            {"link": {"name": "on-it", "netns": netns, "type": "macvlan", "parent": inner, "macvlan": {"mode": "bridge"}}},
+            {
+                "link": {
+                    "name": "on-it",
+                    "netns": netns,
+                    "type": "macvlan",
+                    "parent": inner,
+                    "macvlan": {"mode": "bridge"},
+                }
+            },
             {"link": {"name": inner, "netns": netns, "type": "veth", "peer": {"name": f"{name}o", "master": bridge}}},
             {"link": {"name": tap, "type": "tap", "master": bridge, "tun": {"owner": "nobody"}}},
             {"link": {"name": bridge, "type": "bridge"}},
