@@ -212,8 +212,8 @@ options:
         elements: str
   persistent:
     description:
-      - Whether files of systemd-networkd (C(/etc/systemd/network/60-strata-NAME.*)) make the link again at boot. They say
-        what the task says, and are compared apart from what runs.
+      - Whether files of systemd-networkd (C(/etc/systemd/network/60-strata-NAME.*)) make the link again at boot. They
+        say what the task says, and are compared apart from what runs.
       - For links of the host, on hosts where systemd-networkd runs.
     type: bool
 seealso:

@@ -34,8 +34,8 @@ options:
     default: present
   links:
     description:
-      - All links that this module keeps in it, besides C(lo). One that was made here and is no longer listed is removed;
-        links that somebody else made, or that are resources of M(strata.virt.link), stay.
+      - All links that this module keeps in it, besides C(lo). One that was made here and is no longer listed is
+        removed; links that somebody else made, or that are resources of M(strata.virt.link), stay.
     type: list
     elements: dict
     suboptions:
@@ -74,8 +74,8 @@ options:
         elements: str
       parent:
         description:
-          - The link that a vlan, a macvlan or an ipvlan lies on, and that a vxlan sends through. It is looked for in the
-            link's own namespace, then on the host.
+          - The link that a vlan, a macvlan or an ipvlan lies on, and that a vxlan sends through. It is looked for in
+            the link's own namespace, then on the host.
         type: str
       bridge:
         description:
@@ -247,7 +247,8 @@ options:
         choices: [unicast, blackhole, unreachable, prohibit]
   rules:
     description:
-      - All its rules, besides the three that every namespace has. They say which table a packet's route is looked up in.
+      - All its rules, besides the three that every namespace has. They say in which table a packet's route is looked
+        up.
     type: list
     elements: dict
     suboptions:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +35,7 @@ class Snapshot:
         places: The names of namespaces by the numbers that this one knows them by (ip-netns(8): nsid), as far as asked.
         routes: Those of a named namespace, where they were asked for.
         rules: Those of a named namespace, where they were asked for.
+        identity: What tells a named namespace from every other one.
     """
 
     links: list[dict[str, Any]]
@@ -41,6 +43,7 @@ class Snapshot:
     places: dict[int, str] = field(default_factory=dict)
     routes: list[dict[str, Any]] = field(default_factory=list)
     rules: list[dict[str, Any]] = field(default_factory=list)
+    identity: str = ""
 
     @cached_property
     def names(self) -> dict[str, dict[str, Any]]:
@@ -166,7 +169,14 @@ class World:
                 places = self._numbers(socket, [HOST])
             if not netns or not routed:
                 return Snapshot(links, addresses, places)
-            return Snapshot(links, addresses, places, socket.dump(netlink.GETROUTE), socket.dump(netlink.GETRULE))
+            return Snapshot(
+                links,
+                addresses,
+                places,
+                socket.dump(netlink.GETROUTE),
+                socket.dump(netlink.GETRULE),
+                namespaces.identity(netns),
+            )
 
     def places(self, netns: str) -> dict[int, str]:
         """The names of all named namespaces by the numbers that one of them knows them by."""
@@ -182,6 +192,20 @@ class World:
                 if number not in _NO_NSID:
                     numbers[int(number or 0)] = name
         return numbers
+
+    def names(self) -> list[str]:
+        """The named namespaces."""
+        return namespaces.names()
+
+    def stale(self, netns: str) -> bool:
+        """Whether there is a file of that name, and no namespace."""
+        return os.path.lexists(namespaces.path(netns)) and not namespaces.exists(netns)
+
+    def sysctls(self, netns: str, keys: list[str]) -> dict[str, str | None]:
+        return namespaces.sysctls(netns, keys)
+
+    def usual_sysctls(self, keys: list[str]) -> dict[str, str | None]:
+        return namespaces.usual_sysctls(keys)
 
     # Changing.
 

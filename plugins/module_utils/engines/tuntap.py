@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Persistent tun and tap devices: the one type of link that rtnetlink can't make (Documentation/networking/tuntap.rst)."""
+"""Persistent tun and tap devices, which rtnetlink can't make (Documentation/networking/tuntap.rst)."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Link(Resource):
             raise StrataError(
                 "needs systemd-networkd, which does not run on this host",
                 option="persistent",
-                hint="Enable it (systemctl enable --now systemd-networkd), or leave the option out and run this at boot",
+                hint="Enable it (systemctl enable --now systemd-networkd), or leave the option out",
                 entry=self.entry,
             )
         given = {**want, "type": want.get("type") or state.config.get("type")}

@@ -269,7 +269,7 @@ def mtu(kind: str | None) -> int | None:
 
 
 def wanted(values: dict[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Declared values as they are observed: what can't be gone back from stays, and so do the kernel's own addresses."""
+    """Declared values as they are observed: what has no default stays, and so do the kernel's own addresses."""
     want = dict(values)
     if "mtu" in want and want["mtu"] is None:
         want["mtu"] = mtu(want.get("type") or seen.get("type"))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -107,16 +106,16 @@ class Netns(Resource):
     @classmethod
     def read_many(cls, engine: World, names: Iterable[str] | None) -> dict[str, State]:
         view = engine.look(routed=True)
-        asked = namespaces.names() if names is None else names
-        states = {name: cls._state(view, name) for name in asked}
+        asked = engine.names() if names is None else names
+        states = {name: cls._state(engine, view, name) for name in asked}
         return {name: state for name, state in states.items() if state is not None}
 
     @classmethod
-    def _state(cls, view: View, name: str) -> State | None:
+    def _state(cls, engine: World, view: View, name: str) -> State | None:
         there = view.of(name)
         path = namespaces.path(name)
         if there is None:
-            return State(facts={"stale": path}) if os.path.lexists(path) else None
+            return State(facts={"stale": path}) if engine.stale(name) else None
         lo = there.names.get("lo", {})
         alias = str(lo.get("IFLA_IFALIAS") or "")
         rows = [{"name": link, **view.values(name, raw)} for link, raw in sorted(there.names.items()) if link != "lo"]
@@ -129,7 +128,7 @@ class Netns(Resource):
             "rules": tuple(row for row in rules if row is not None),
             "loopback": bool(lo.get("flags", 0) & 1),
         }
-        facts = {"path": path, "id": namespaces.identity(name), "links": sorted(there.names)}
+        facts = {"path": path, "id": there.identity, "links": sorted(there.names)}
         owner = alias[len(OWNED) :] if alias.startswith(OWNED) else None
         return State("present", config, facts=facts, owner=owner)
 
@@ -150,10 +149,10 @@ class Netns(Resource):
         config["links"] = (*config.get("links", ()), *adopted)
         keys = sorted(self.declared.get("sysctls") or {})
         if keys and state.exists:
-            config["sysctls"] = namespaces.sysctls(self.name, keys)
+            config["sysctls"] = engine.sysctls(self.name, keys)
         dropped = [key for key, value in (self.declared.get("sysctls") or {}).items() if value is None]
         if dropped:
-            config["usual"] = namespaces.usual_sysctls(dropped)
+            config["usual"] = engine.usual_sysctls(dropped)
         return replace(state, config=config)
 
     def _missing(self, view: View) -> list[tuple[str, str]]:

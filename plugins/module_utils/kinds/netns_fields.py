@@ -55,7 +55,7 @@ def _parse_mark(value: Any) -> int:
 
 
 def parse_sysctls(values: Mapping[Any, Any]) -> dict[str, str | None]:
-    """Parameters below net, spelled with dots; white space in a value is one blank, as a tab is what the kernel shows."""
+    """Parameters below net, spelled with dots; white space in a value is one blank, where the kernel shows a tab."""
     parsed = {}
     for key, value in parse_map(values).items():
         if not _PARAMETER.fullmatch(key) or ".." in key.replace("/", "."):
