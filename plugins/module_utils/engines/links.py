@@ -79,10 +79,15 @@ class View:
             self._snapshots[netns] = self._world.snapshot(netns, self._routed)
         return self._snapshots[netns]
 
+    def _there(self, netns: str) -> Snapshot:
+        found = self.of(netns)
+        if found is None:
+            raise StrataError(f"the network namespace {netns!r} went away meanwhile", hint="Run again")
+        return found
+
     def values(self, netns: str, link: Mapping[str, Any]) -> dict[str, Any]:
         """The canonical values of one link."""
-        here = self.of(netns)
-        assert here is not None
+        here = self._there(netns)
         values = words.observed(link, here.addressed.get(link["index"], []))
         values["master"] = here.name(link["IFLA_MASTER"]) if link.get("IFLA_MASTER") else ""
         if values["type"] == "veth":
@@ -115,8 +120,7 @@ class View:
         if tied is None:
             return {}
         place, peer = tied
-        there = self.of(place)
-        assert there is not None
+        there = self._there(place)
         values = words.observed(peer, there.addressed.get(peer["index"], []))
         master = there.name(peer["IFLA_MASTER"]) if peer.get("IFLA_MASTER") else ""
         kept = {name: values[name] for name in ("mtu", "mac", "up", "addresses", "link_locals")}
