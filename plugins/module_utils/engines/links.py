@@ -22,6 +22,9 @@ HOST = ""
 """The namespace that the module runs in, among names of namespaces."""
 
 _NO_NSID = (None, -1, 0xFFFFFFFF)
+_NO_STATISTICS = 0x8  # linux/rtnetlink.h: RTEXT_FILTER_SKIP_STATS, half of each message
+_UNKNOWN = "Unknown device type"  # net/core/rtnetlink.c: rtnl_newlink_create
+_ETHERNET = 1500  # linux/if_ether.h: ETH_DATA_LEN
 _BUSY = 5.0  # seconds that a link may outlive the namespace of its peer
 
 
@@ -166,7 +169,7 @@ class World:
         if netns and not namespaces.exists(netns):
             return None
         with self.at(netns) as socket:
-            links = socket.dump(netlink.GETLINK)
+            links = socket.dump(netlink.GETLINK, {"IFLA_EXT_MASK": _NO_STATISTICS})
             addresses = socket.dump(netlink.GETADDR)
             places = {}
             if netns and any(link.get("IFLA_LINK_NETNSID") not in _NO_NSID for link in links):
@@ -239,6 +242,10 @@ class World:
             "IFLA_ADDRESS": values.get("mac"),
             "IFLA_MTU": values.get("mtu"),
         }
+        if kind == "bridge" and values.get("mtu") is not None:
+            # One that is changed later is kept; one from the beginning follows that of the ports (net/bridge/br_if.c:
+            # br_mtu_auto_adjust).
+            attributes["IFLA_MTU"] = _ETHERNET if values["mtu"] != _ETHERNET else _ETHERNET + 1
         with contextlib.ExitStack() as opened:
             home = self._home(netns, values.get("parent"))
             socket = opened.enter_context(self.at(home))
@@ -283,7 +290,8 @@ class World:
             except Refused as refused:
                 if refused.errno == errno.EEXIST and kind == "veth":
                     return False
-                if refused.errno == errno.EOPNOTSUPP:
+                own = attributes["IFLA_LINKINFO"]["IFLA_INFO_DATA"]
+                if refused.errno == errno.EOPNOTSUPP and (_UNKNOWN in refused.message or not own):
                     module = words.MODULES.get(kind, kind)
                     raise StrataError(
                         f"this kernel has no links of type {kind}",
@@ -291,7 +299,7 @@ class World:
                         hint=f"Load the module {module} (modprobe {module}), or install the package of the kernel's "
                         "further modules",
                     ) from None
-                raise
+                raise StrataError(f"the kernel refuses it: {refused.message}") from None
             return True
 
         # The kernel takes a namespace down in its own time: a peer from before may still hold its name.

@@ -102,11 +102,11 @@ class Netlink:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def dump(self, kind: int, **fields: Any) -> list[dict[str, Any]]:
+    def dump(self, kind: int, attributes: Mapping[str, Any] | None = None, **fields: Any) -> list[dict[str, Any]]:
         """All objects of a sort, consistent: one that the kernel says changed meanwhile is read again."""
         with self._turn:
             while True:
-                self._send(kind, _REQUEST | _DUMP, fields, {})
+                self._send(kind, _REQUEST | _DUMP, fields, attributes or {})
                 answers = list(self._answers(kind))
                 if not any(flags & _INTERRUPTED for flags, _message in answers):
                     return [message for _flags, message in answers if message is not None]

@@ -67,9 +67,8 @@ def render(name: str, values: Mapping[str, Any], around: Mapping[str, Any]) -> d
     """
     kind = values["type"]
     told = {"netdev [NetDev] Name": name, "netdev [NetDev] Kind": kind}
-    for option, key in (("mtu", "MTUBytes"), ("mac", "MACAddress")):
-        if values.get(option):
-            told[f"netdev [NetDev] {key}"] = str(values[option])
+    if values.get("mac"):
+        told["netdev [NetDev] MACAddress"] = values["mac"]
     own = values.get("tun" if kind == "tap" else kind) or {}
     told.update({f"netdev [{key}": value for key, value in _own(kind, own, values)})
     told.update(_network("network", name, values, around.get("master")))
@@ -126,6 +125,8 @@ def _network(file: str, name: str, values: Mapping[str, Any], master_kind: str |
         f"{file} [Link] RequiredForOnline": "no",  # a bridge without ports is never online, and boot would wait for it
         f"{file} [Network] ConfigureWithoutCarrier": "yes",
     }
+    if values.get("mtu"):  # not in [NetDev]: a bridge would give it up for its ports' (net/bridge/br_if.c)
+        told[f"{file} [Link] MTUBytes"] = str(values["mtu"])
     if values.get("up") is False:
         told[f"{file} [Link] ActivationPolicy"] = "down"
     if values.get("addresses"):
@@ -138,7 +139,8 @@ def _network(file: str, name: str, values: Mapping[str, Any], master_kind: str |
 def stored() -> dict[str, Stored]:
     """What the files say, by link."""
     found: dict[str, Stored] = {}
-    for path in sorted([*glob.glob(f"{FOLDER}/{PREFIX}*.net*"), *glob.glob(f"{FOLDER}/*.network.d/{PREFIX}*.conf")]):
+    patterns = (f"{PREFIX}*.netdev", f"{PREFIX}*.network", f"*.network.d/{PREFIX}*.conf")
+    for path in sorted(path for pattern in patterns for path in glob.glob(f"{FOLDER}/{pattern}")):
         text = files.read(path) or ""
         header = _HEADER.match(text)
         if header is None:

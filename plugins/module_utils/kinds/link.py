@@ -40,6 +40,7 @@ class Link(Resource):
         Field("stored", SETTINGS, effect=Effect.NEXT_BOOT, default={}, role=Role.DERIVED),
     )
     states = {"present": "present", "absent": "absent"}
+    busy = frozenset({"present"})
 
     # What was declared.
 
@@ -103,6 +104,9 @@ class Link(Resource):
                 entry=self.entry,
             )
         given = {**want, "type": want.get("type") or state.config.get("type")}
+        if given["type"] == "vxlan":  # networkd's own default is the kernel's, which is none of the standard
+            usual = {**link_fields.defaults("vxlan"), **(state.config.get("vxlan") or {})}
+            given["vxlan"] = {"port": usual["port"], **(given.get("vxlan") or {})}
         if given.get("parent") and not state.config["networkd"].get("parent"):
             raise StrataError(
                 f"needs systemd-networkd to manage {given['parent']}, and it does not",
@@ -179,10 +183,10 @@ class Link(Resource):
             if name in links:
                 around[option] = link_values.kind_of(links[name])
         parent = self.spec.get("parent")
-        if parent in links:
+        if parent in links and parent not in networkd.stored():
             around["parent"] = networkd.network_file(links[parent]["index"])
         elif parent:
-            around["parent"] = networkd.own_file(parent)  # what comes before it in the same stack
+            around["parent"] = networkd.own_file(parent)  # there, or made before it by the same stack
         return around
 
     def _missing(self, view: View) -> list[tuple[str, str]]:

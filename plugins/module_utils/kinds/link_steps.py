@@ -22,7 +22,8 @@ def make(world: World, netns: str, name: str, values: Mapping[str, Any], alias: 
     world.create(netns, name, values)
     if alias:
         world.configure(netns, name, values["type"], {"alias": alias}, ())
-    adjust(world, netns, name, values, {})
+    group = link_values.group_of(values["type"])
+    adjust(world, netns, name, {key: value for key, value in values.items() if key != group}, {"type": values["type"]})
 
 
 def adjust(world: World, netns: str, name: str, values: Mapping[str, Any], had: Mapping[str, Any]) -> None:
@@ -31,7 +32,10 @@ def adjust(world: World, netns: str, name: str, values: Mapping[str, Any], had: 
     group = link_values.group_of(kind) or ""
     given = {key: value for key, value in values.items() if key not in ("name", "persistent", "stored")}
     if group in given and group in link_values.ATTRIBUTES:
-        given[group] = given[group] or link_fields.defaults(group)
+        # Only what differs: a kernel may know a setting, and be built without what it is to change.
+        before = had.get(group) or {}
+        own = given.pop(group) or link_fields.defaults(group)
+        given[group] = {leaf: value for leaf, value in own.items() if before.get(leaf) != value}
     if given.keys() - {"peer"}:
         world.configure(netns, name, kind, given, had.get("addresses", ()))
     if given.get("peer"):
@@ -53,8 +57,12 @@ def anew(world: World, netns: str, name: str, values: Mapping[str, Any], old: Ma
     if want["type"] == old["type"]:
         for key in ("parent", link_values.group_of(want["type"]) or "", "peer"):
             had = old.get(key)
-            if had:
-                want[key] = {**had, **(want.get(key) or {})} if isinstance(had, dict) else want.get(key) or had
+            if isinstance(had, dict):
+                usual = link_fields.defaults(key)
+                kept = {leaf: value for leaf, value in had.items() if usual.get(leaf) != value}
+                want[key] = {**kept, **(want.get(key) or {})}
+            elif had:
+                want.setdefault(key, had)
     want = link_fields.complete(want)
     ports = world.ports(netns, name)
     world.remove(netns, name)

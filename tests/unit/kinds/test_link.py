@@ -235,7 +235,7 @@ def test_what_is_sent_is_what_is_read(kind, values):
 PERSISTENT = [
     (
         {"type": "bridge", "mtu": 9000, "addresses": ["10.0.0.1/24", "fd00::1/64"], "bridge": {"stp": False}},
-        {"netdev [Bridge] STP": "no", "netdev [NetDev] MTUBytes": "9000"},
+        {"netdev [Bridge] STP": "no", "network [Link] MTUBytes": "9000"},
     ),
     ({"type": "vlan", "vlan": {"id": 5}, "parent": "eth0"}, {"10-eth0.network.d [Network] VLAN": "x"}),
     ({"type": "bond", "bond": {"mode": "802.3ad", "miimon": 100}}, {"netdev [Bond] MIIMonitorSec": "100ms"}),

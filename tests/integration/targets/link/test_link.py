@@ -18,6 +18,7 @@ from tests.lab.driver import UTILS, Failed, call, run
 
 NETNS = "strata-test-net"
 NETWORK = Path("/etc/systemd/network")
+NETWORKD = "/usr/lib/systemd/systemd-networkd"
 
 
 def ip(*argv: str, netns: str | None = None) -> list[dict]:
@@ -74,6 +75,70 @@ def netns():
     run("ip", "netns", "add", NETNS)
     yield NETNS
     run("ip", "netns", "del", NETNS)
+
+
+# systemd-networkd, alone in a network and a mount namespace, with a folder of files instead of the host's. Where /sys
+# can't be written it doesn't wait for udev.
+ALONE = """
+set -e
+mount --bind "$1" /etc/systemd/network
+mount -t tmpfs none /run
+mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
+chown -R systemd-network:systemd-network /run/systemd/netif
+mount -t sysfs -o ro none /sys
+ip link set lo up
+SYSTEMD_LOG_TARGET=console "$2" >"$1/log" 2>&1 &
+for second in $(seq 60); do
+    sleep 0.5
+    if ip address show dev "$3" 2>/dev/null | grep -q "$4"; then break; fi
+done
+sleep 0.5
+kill $!
+ip -json -details address
+"""
+
+
+@pytest.mark.skipif(not os.path.exists(NETWORKD), reason="systemd-networkd is not installed")
+def test_networkd_makes_links_from_the_files(tmp_path, monkeypatch):
+    files = importlib.import_module(f"{UTILS}.engines.networkd")
+    kind = importlib.import_module(f"{UTILS}.kinds.link").Link
+    monkeypatch.setattr(files, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(files, "running", lambda: False)
+    around = {"master": "bridge", "parent": files.own_file("pair1")}
+    declared = [
+        {"name": "bridge1", "type": "bridge", "mtu": 1400, "addresses": ["10.95.0.1/24"], "bridge": {"stp": True}},
+        {"name": "pair0", "type": "veth", "mac": "02:00:00:00:95:01", "master": "bridge1", "peer": {"name": "far"}},
+        {"name": "pair1", "type": "veth", "peer": {"name": "end", "addresses": ["fd00:95::1/64", "10.96.0.1/24"]}},
+        {"name": "vx", "type": "vxlan", "vxlan": {"id": 7, "remote": "192.0.2.9", "port": 4789}, "up": False},
+        {
+            "name": "on-it",
+            "type": "macvlan",
+            "parent": "pair1",
+            "macvlan": {"mode": "bridge"},
+            "addresses": ["10.97.0.1/24"],
+        },
+    ]
+    tmp_path.chmod(0o755)
+    for one in declared:
+        files.store(one["name"], files.render(one["name"], kind(one).declared, around), "site")
+    argv = ["unshare", "--net", "--mount", "sh", "-c", ALONE, "sh", str(tmp_path), NETWORKD, "on-it", "10.97.0.1"]
+    links = {one["ifname"]: one for one in json.loads(run(*argv)) if one}
+    assert "Unknown" not in (tmp_path / "log").read_text()
+    addresses = {
+        name: sorted(found["local"] for found in one["addr_info"] if found["scope"] == "global")
+        for name, one in links.items()
+    }
+    assert addresses == {
+        **{name: [] for name in ("lo", "pair0", "far", "pair1", "vx")},
+        "bridge1": ["10.95.0.1"],
+        "end": ["10.96.0.1", "fd00:95::1"],
+        "on-it": ["10.97.0.1"],
+    }
+    assert (links["bridge1"]["mtu"], links["bridge1"]["linkinfo"]["info_data"]["stp_state"]) == (1400, 1)
+    assert (links["pair0"]["address"], links["pair0"]["master"]) == ("02:00:00:00:95:01", "bridge1")
+    assert links["vx"]["linkinfo"]["info_data"]["port"] == 4789
+    assert "UP" not in links["vx"]["flags"]
+    assert (links["on-it"]["link"], links["on-it"]["linkinfo"]["info_data"]["mode"]) == ("pair1", "bridge")
 
 
 class TestBridge(Convergence):
@@ -147,6 +212,9 @@ class TestBridge(Convergence):
         assert look(self.case.name)["kind"] == "veth"
         assert {one["effect"] for one in self.foretold({"type": "bridge"})["changes"]} >= {"recreate"}
         assert look(self.case.name)["kind"] == "bridge"
+        before = link(self.case.name)["ifindex"]
+        assert self.foretold({"type": "bridge", "recreate": "always"})["changed"]
+        assert link(self.case.name)["ifindex"] != before
 
     @pytest.mark.parametrize(
         ("kind", "values"),
@@ -300,6 +368,19 @@ class TestPair(Convergence):
         assert look("on-it", netns)["kind"] == "macvlan"
         assert ip("tuntap", "show") != []
         assert call("stack", {"name": self.owner, "resources": resources[::-1]})["changed"] is False
+
+    @pytest.mark.parametrize("mtu", [1500, 1400, 9000])
+    def test_a_bridge_keeps_its_mtu_whatever_its_ports_have(self, mtu):
+        name = self.case.name
+        bridge = {"link": {"name": f"{name}b", "type": "bridge", "mtu": mtu}}
+        ports = [
+            {"link": {"name": f"{name}{number}", "type": "tap", "mtu": 1450 + number, "master": f"{name}b"}}
+            for number in (1, 2)
+        ]
+        self.made |= {f"{name}b", f"{name}1", f"{name}2"}
+        call("stack", {"name": self.owner, "resources": [bridge, *ports]})
+        assert look(f"{name}b")["mtu"] == mtu
+        assert call("stack", {"name": self.owner, "resources": [bridge, *ports]})["changed"] is False
 
     def test_what_only_a_new_link_can_take(self):
         base = {"type": "vxlan", "vxlan": {"id": 7, "remote": "192.0.2.1"}, "mtu": 1400}
