@@ -224,16 +224,22 @@ seealso:
 
 EXAMPLES = r"""
 - name: A bridge with an address, after a reboot too
-  strata.virt.link: {name: br0, type: bridge, addresses: [10.90.0.1/24], persistent: true}
+  strata.virt.link: {name: br90, type: bridge, addresses: [10.90.0.1/24], persistent: true}
 
 - name: A tap device for a virtual machine, on that bridge
-  strata.virt.link: {name: tap0, type: tap, master: br0, tun: {owner: nobody}}
+  strata.virt.link: {name: tap90, type: tap, master: br90, tun: {owner: nobody}}
 
-- name: A tagged network on a card
-  strata.virt.link: {name: eth0.5, type: vlan, parent: eth0, vlan: {id: 5}, addresses: [10.5.0.2/24]}
+- name: A tagged network
+  strata.virt.link: {name: br90.5, type: vlan, parent: br90, vlan: {id: 5}, addresses: [10.95.0.2/24]}
+
+- name: Take the tagged network away again
+  strata.virt.link: {name: br90.5, state: absent}
+
+- name: Take the tap device away again
+  strata.virt.link: {name: tap90, state: absent}
 
 - name: Take the bridge away again
-  strata.virt.link: {name: br0, state: absent}
+  strata.virt.link: {name: br90, state: absent}
 """
 
 RETURN = r"""

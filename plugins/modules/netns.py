@@ -297,23 +297,32 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A namespace on the bridge br0, with a way out
+- name: A bridge on the host
+  strata.virt.link: {name: br91, type: bridge, addresses: [10.91.0.1/24]}
+
+- name: A namespace on that bridge, with a way out
   strata.virt.netns:
     name: blue
-    links: [{name: veth0, type: veth, peer: {name: veth-blue, netns: null, master: br0}, addresses: [10.90.0.2/24]}]
-    routes: [{to: default, via: 10.90.0.1}]
+    links: [{name: veth0, type: veth, peer: {name: veth-blue, netns: null, master: br91}, addresses: [10.91.0.2/24]}]
+    routes: [{to: default, via: 10.91.0.1}]
 
-- name: A router between two networks
+- name: A router between that bridge and a namespace behind it
   strata.virt.netns:
     name: router
     links:
-      - {name: left, type: veth, addresses: [10.91.0.1/24], peer: {name: r-left, master: br-left}}
-      - {name: right, type: veth, addresses: [10.92.0.1/24], peer: {name: r-right, master: br-right}}
+      - {name: left, type: veth, addresses: [10.91.0.3/24], peer: {name: r-left, master: br91}}
+      - {name: right, type: veth, addresses: [10.92.0.1/24], peer: {name: right0, netns: blue}}
     sysctls:
       net.ipv4.ip_forward: 1
 
-- name: Take it away again
+- name: Take the router away again
+  strata.virt.netns: {name: router, state: absent}
+
+- name: Take the namespace away again
   strata.virt.netns: {name: blue, state: absent}
+
+- name: Take the bridge away again
+  strata.virt.link: {name: br91, state: absent}
 """
 
 RETURN = r"""

@@ -83,7 +83,7 @@ class Link(Resource):
     def settings(self, state: State) -> dict[str, Any]:
         want = link_fields.wanted(super().settings(state), state.config)
         for option, name in state.config.get("missing", ()):
-            raise StrataError("is no link there", option=option, value=name, hint="Declare it first", entry=self.entry)
+            raise link_fields.lacking(option, name).at(self.entry)
         if not state.exists:
             try:
                 want = link_fields.complete(want)
@@ -194,7 +194,12 @@ class Link(Resource):
         needed = [("master", self.spec.get("master"), [self.netns])]
         needed += [("parent", self.spec.get("parent"), [self.netns, ""])]
         needed += [("peer.master", peer.get("master"), [peer.get("netns", "")])]
-        missing = []
+        rooms = [("netns", self.netns), ("peer.netns", peer.get("netns"))]
+        missing = [
+            (option, netns)
+            for option, netns in rooms
+            if netns and ("netns", netns) not in self.promised and view.of(netns) is None
+        ]
         for option, name, places in needed:
             if not name or any(("link", f"{place}/{name}") in self.promised for place in places):
                 continue

@@ -254,6 +254,12 @@ def complete(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(values)
 
 
+def lacking(option: str, name: str) -> StrataError:
+    """What an option names is neither there nor made before its turn comes."""
+    what = "network namespace" if option.endswith("netns") else "link"
+    return StrataError(f"is no {what} there", option=option, value=name, hint="Declare it first")
+
+
 def _needed(kind: str | None) -> Iterable[str]:
     if kind in _WITH_PARENT:
         yield "parent"

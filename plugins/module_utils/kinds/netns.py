@@ -72,7 +72,7 @@ class Netns(Resource):
     def settings(self, state: State) -> dict[str, Any]:
         want = super().settings(state)
         for option, name in state.config.get("missing", ()):
-            raise StrataError("is no link there", option=option, value=name, hint="Declare it first", entry=self.entry)
+            raise link_fields.lacking(option, name).at(self.entry)
         if want.get("links"):
             seen = {row["name"]: row for row in state.config.get("links", ())}
             want["links"] = tuple(self._row(row, seen.get(row["name"])) for row in want["links"])
@@ -156,21 +156,24 @@ class Netns(Resource):
         return replace(state, config=config)
 
     def _missing(self, view: View) -> list[tuple[str, str]]:
+        """What its links are tied to that is neither there, nor made by itself or before its turn comes."""
         missing = []
-        rows = {row["name"] for row in self.spec.get("links", ())}
+        made = self.promised | set(self.provides())
         for row in self.spec.get("links", ()):
             peer = row.get("peer") or {}
+            room = peer.get("netns", HOST)
+            if room and ("netns", room) not in made and view.of(room) is None:
+                missing.append((f"links[{row['name']}].peer.netns", room))
             needed = [
-                ("master", row.get("master"), self.name),
-                ("parent", row.get("parent"), HOST),
-                ("peer.master", peer.get("master"), peer.get("netns", HOST)),
+                ("master", row.get("master"), [self.name]),
+                ("parent", row.get("parent"), [self.name, HOST]),
+                ("peer.master", peer.get("master"), [room]),
             ]
-            for option, name, place in needed:
-                inside = option != "peer.master"
-                if not name or ("link", f"{place}/{name}") in self.promised or (inside and name in rows):
+            for option, name, places in needed:
+                if not name or any(("link", f"{place}/{name}") in made for place in places):
                     continue
-                places = [view.of(place), view.of(self.name) if inside else None]
-                if not any(there is not None and name in there.names for there in places):
+                there = [view.of(place) for place in places]
+                if not any(one is not None and name in one.names for one in there):
                     missing.append((f"links[{row['name']}].{option}", name))
         return missing
 
@@ -281,13 +284,19 @@ class Netns(Resource):
 
 
 def _in_order(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Rows, each after those that it lies on or is a port of."""
+    """Rows, each after those that it is tied to."""
     waiting = dict(rows)
     while waiting:
-        ready = [
-            name
-            for name, row in waiting.items()
-            if not {row.get("parent"), row.get("master")} & (waiting.keys() - {name})
-        ]
+        makers = {end: name for name, row in waiting.items() for end in (name, _peer(row).get("name"))}
+        ready = [name for name, row in waiting.items() if {makers.get(end, name) for end in _ties(row)} <= {name}]
         for name in ready or list(waiting):
             yield waiting.pop(name)
+
+
+def _ties(row: Mapping[str, Any]) -> list[str]:
+    ties = (row.get("parent"), row.get("master"), _peer(row).get("master"))
+    return [name for name in ties if name]
+
+
+def _peer(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return row.get("peer") or {}

@@ -207,6 +207,8 @@ def test_what_does_not_go_together_is_refused(options, message):
         ({"type": "veth"}, "peer: is required"),
         ({"type": "bridge", "master": "none"}, "master: is no link there"),
         ({"type": "vlan", "vlan": {"id": 5}, "parent": "none"}, "parent: is no link there"),
+        ({"type": "bridge", "netns": "none"}, "netns: is no network namespace there"),
+        ({"type": "veth", "peer": {"name": "y", "netns": "none"}}, "peer.netns: is no network namespace there"),
         ({"type": "bridge", "persistent": True}, "systemd-networkd, which does not run"),
     ],
 )

@@ -154,6 +154,12 @@ def test_what_does_not_go_together_is_refused(options, message):
         Netns({"name": "blue", **options})
 
 
+def test_a_missing_namespace_is_told_by_the_plan():
+    with pytest.raises(StrataError, match=r"links\[x\].peer.netns: is no network namespace there"):
+        plan_of({"links": [{"name": "x", "type": "veth", "peer": {"name": "y", "netns": "none"}}]})
+    assert plan_of({"links": [{"name": "x", "type": "veth", "peer": {"name": "y", "netns": "blue"}}]})
+
+
 def test_a_missing_master_is_told_by_the_plan():
     with pytest.raises(StrataError, match=r"links\[veth0\].peer.master: is no link there"):
         plan_of({"links": [{**VETH, "peer": {"name": "veth-blue", "master": "none"}}]})

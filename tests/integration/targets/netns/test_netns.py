@@ -225,6 +225,19 @@ class TestNetns(Convergence):
         data = ip(self.case.name, "link", "show", "x")[0]
         assert (data["linkinfo"]["info_data"]["id"], data["master"]) == (8, "inner")
 
+    def test_links_may_be_tied_to_each_other_in_any_order(self):
+        name = self.case.name
+        links = [
+            {"name": "above", "type": "macvlan", "parent": "far"},
+            {"name": "near", "type": "veth", "peer": {"name": "far", "netns": name}},
+            {"name": "port", "type": "veth", "peer": {"name": "other", "netns": name, "master": "within"}},
+            {"name": "within", "type": "bridge"},
+        ]
+        assert call("netns", {"name": name, "links": links})["changed"]
+        seen = {one["ifname"]: one for one in ip(name, "link", "show")}
+        assert (seen["above"]["link"], seen["other"]["master"]) == ("far", "within")
+        assert call("netns", {"name": name, "links": links[::-1]})["changed"] is False
+
     def test_a_missing_master_is_told_before_anything_is_touched(self):
         with pytest.raises(Failed, match=r"links\[v\].peer.master: is no link there"):
             call(
