@@ -180,7 +180,7 @@ class World:
                 links,
                 addresses,
                 places,
-                socket.dump(netlink.GETROUTE),
+                socket.dump(netlink.GETROUTE, unless=netlink.by_kernel),
                 socket.dump(netlink.GETRULE),
                 namespaces.identity(netns),
             )

@@ -8,7 +8,9 @@ from 0.8 on, and what opens one in another namespace forks, or makes the namespa
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import socket
 import struct
 import threading
@@ -65,12 +67,29 @@ def _listed(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
+_WANTED = re.compile(
+    r"(IFLA_(IFNAME|MTU|ADDRESS|MASTER|LINK|LINK_NETNSID|IFALIAS|LINKINFO|INFO_KIND|INFO_DATA|(VLAN|MACVLAN|IPVLAN|VXLAN|TUN)_.*"
+    r"|BR_(VLAN_FILTERING|STP_STATE|FORWARD_DELAY)|BOND_(MODE|MIIMON))"
+    r"|IFA_(ADDRESS|LOCAL|FLAGS)|RTA_(DST|GATEWAY|OIF|PRIORITY|TABLE)|FRA_.*|NETNSA_NSID)"
+)
+"""The attributes that somebody here reads. The others stay undecoded, which is most of the work."""
+
+_wanted = functools.lru_cache(maxsize=None)(_WANTED.fullmatch)
+
+
 def _plain(message: Any) -> dict[str, Any]:
     """A message without its classes: fields, and attributes by name."""
     found = {key: value for key, value in message.items() if key not in ("attrs", "header", "event")}
-    for name, value in message.get("attrs", ()):
-        found[name] = _plain(value) if isinstance(value, dict) and "attrs" in value else value
+    for attribute in message.get("attrs", ()):
+        if _wanted(attribute[0]):
+            value = attribute[1]  # decoded now
+            found[attribute[0]] = _plain(value) if isinstance(value, dict) and "attrs" in value else value
     return found
+
+
+def by_kernel(data: bytes, place: int) -> bool:
+    """Whether a message is about a route that the kernel made by itself (struct rtmsg: rtm_protocol)."""
+    return data[place + _HEADER.size + 5] == 2  # RTPROT_KERNEL
 
 
 class Netlink:
@@ -102,12 +121,23 @@ class Netlink:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def dump(self, kind: int, attributes: Mapping[str, Any] | None = None, **fields: Any) -> list[dict[str, Any]]:
-        """All objects of a sort, consistent: one that the kernel says changed meanwhile is read again."""
+    def dump(
+        self,
+        kind: int,
+        attributes: Mapping[str, Any] | None = None,
+        unless: Callable[[bytes, int], bool] | None = None,
+    ) -> list[dict[str, Any]]:
+        """All objects of a sort, consistent: one that the kernel says changed meanwhile is read again.
+
+        Args:
+            kind: The sort.
+            attributes: What narrows it.
+            unless: Passes over a message, from the bytes that it is in and its place there.
+        """
         with self._turn:
             while True:
-                self._send(kind, _REQUEST | _DUMP, fields, attributes or {})
-                answers = list(self._answers(kind))
+                self._send(kind, _REQUEST | _DUMP, {}, attributes or {})
+                answers = list(self._answers(kind, unless))
                 if not any(flags & _INTERRUPTED for flags, _message in answers):
                     return [message for _flags, message in answers if message is not None]
 
@@ -139,7 +169,9 @@ class Netlink:
         message.encode()
         self._socket.send(message.data)
 
-    def _answers(self, kind: int) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    def _answers(
+        self, kind: int, unless: Callable[[bytes, int], bool] | None = None
+    ) -> Iterator[tuple[int, dict[str, Any] | None]]:
         made = _class(kind)
         refused: Refused | None = None
         while True:
@@ -155,9 +187,12 @@ class Netlink:
                             raise refused
                         yield flags, None
                         return
-                    message = made(data, offset=place)
-                    message.decode()
-                    yield flags, _plain(message)
+                    if unless is None or not unless(data, place):
+                        message = made(data, offset=place)
+                        message.decode()
+                        yield flags, _plain(message)
+                    else:
+                        yield flags, None
                 place += (length + 3) & ~3
 
     @staticmethod
