@@ -32,11 +32,11 @@ _ERROR, _DONE = 2, 3
 _SOL_NETLINK, _EXT_ACK, _CAPPED, _ACK_TLVS, _MESSAGE = 270, 11, 0x100, 0x200, 1
 
 _CLASSES = {
-    **dict.fromkeys((NEWLINK, DELLINK, GETLINK, SETLINK), ("ifinfmsg", "ifinfmsg")),
-    **dict.fromkeys((NEWADDR, DELADDR, GETADDR), ("ifaddrmsg", "ifaddrmsg")),
-    **dict.fromkeys((NEWROUTE, DELROUTE, GETROUTE), ("rtmsg", "rtmsg")),
-    **dict.fromkeys((NEWRULE, DELRULE, GETRULE), ("fibmsg", "fibmsg")),
-    GETNSID: ("nsidmsg", "nsidmsg"),
+    **dict.fromkeys((NEWLINK, DELLINK, GETLINK, SETLINK), "ifinfmsg"),
+    **dict.fromkeys((NEWADDR, DELADDR, GETADDR), "ifaddrmsg"),
+    **dict.fromkeys((NEWROUTE, DELROUTE, GETROUTE), "rtmsg"),
+    **dict.fromkeys((NEWRULE, DELRULE, GETRULE), "fibmsg"),
+    GETNSID: "nsidmsg",
 }
 _HEADER = struct.Struct("=IHHII")
 
@@ -54,8 +54,8 @@ def _library() -> None:
 
 
 def _class(kind: int) -> Any:
-    module, name = _CLASSES[kind]
-    return getattr(library(f"pyroute2.netlink.rtnl.{module}", "python3-pyroute2"), name)
+    name = _CLASSES[kind]
+    return getattr(library(f"pyroute2.netlink.rtnl.{name}", "python3-pyroute2"), name)
 
 
 def _listed(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
