@@ -26,6 +26,10 @@ def exists(kind: str, name: str) -> bool:
         return name in lines("docker", "ps", "--all", "--format", "{{.Names}}")
     if kind == "libvirt_domain":
         return name in lines("virsh", "--quiet", "--connect", "qemu:///system", "list", "--all", "--name")
+    if kind == "link":
+        return os.path.exists(f"/sys/class/net/{name}")
+    if kind == "netns":
+        return os.path.lexists(f"/run/netns/{name}")
     raise SystemExit(f"Don't know where to look for {kind}/{name}")
 
 

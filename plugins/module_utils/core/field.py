@@ -154,21 +154,33 @@ class Field:
                 yield Change(self.name, shown[0], shown[1], effect, layer, key, self.secret)
 
     def renewed(self, now: Any, last: Any) -> Any:
-        """What is given now, and in a table's entries the defaults of what they gave last time and give no more."""
-        if not self.codec.row or self.codec.key is None or self.secret or not last:
+        """What is given now, and within its entries the defaults of what they gave last time and give no more."""
+        if not self.codec.row or self.secret or not last:
+            return now
+        if self.codec.single:
+            return _renewed(self.codec.row, now, decode(self.codec.row, last))
+        if self.codec.key is None:
             return now
         before = self.keyed(decode(self.codec.row, entry) for entry in last)
-        defaults = {leaf.name: leaf.default for leaf in self.codec.row if leaf.default is not None}
-        renewed = []
-        for row in now:
-            dropped = before.get(self.codec.key(row), {}).keys() - row.keys()
-            renewed.append({**{name: defaults[name] for name in dropped if name in defaults}, **row})
-        return tuple(renewed)
+        return tuple(_renewed(self.codec.row, row, before.get(self.codec.key(row), {})) for row in now)
 
     def keyed(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """The rows of a table by their natural key."""
         key = self.codec.key
         return {str(place) if key is None else key(row): row for place, row in enumerate(rows)}
+
+
+def _renewed(row: Iterable[Field], now: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry, with the defaults of the leaves that ``last`` has and ``now`` has not."""
+    renewed = dict(now)
+    for leaf in row:
+        if leaf.name not in last:
+            continue
+        if leaf.name not in now and leaf.default is not None:
+            renewed[leaf.name] = leaf.default
+        elif leaf.name in now and leaf.codec.single:
+            renewed[leaf.name] = _renewed(leaf.codec.row, now[leaf.name], last[leaf.name])
+    return renewed
 
 
 def table(*row: Field, key: Callable[[Mapping[str, Any]], str] | None = None) -> Codec:

@@ -22,7 +22,7 @@ from .resource import Resource
 Kinds = Callable[[str], "type[Resource] | None"]
 
 
-@dataclass
+@dataclass(eq=False)  # one of its kind, whatever it holds
 class Item:
     """One resource on its way through a stack."""
 
@@ -143,7 +143,8 @@ class Stack:
         }
         for item in self.items:
             needed = [thing for thing in item.resource.needs() if thing in makers]
-            needed = [thing for thing in needed if makers[thing].resource.rank < item.resource.rank]
+            needed = [thing for thing in needed if makers[thing].resource.rank <= item.resource.rank]
+            needed = [thing for thing in needed if makers[thing] is not item]
             item.resource.promised = frozenset(needed)
             item.after = [makers[thing] for thing in needed]
 
@@ -255,11 +256,20 @@ class Stack:
         self._settle()
 
     def _apply_rank(self, items: list[Item]) -> None:
+        """One rank, those first that others of it need."""
         due = [item for item in items if item.plan and item.error is None]
+        while due:
+            waiting = set(due)
+            ready = [item for item in due if waiting.isdisjoint(item.after)]
+            ready = ready or due  # each needs another one: the engine has the word that says what is wrong
+            self._apply_together(ready)
+            due = [item for item in due if item not in ready] if len(ready) < len(due) else []
+
+    def _apply_together(self, due: list[Item]) -> None:
         if len(due) == 1 or self.parallel == 1:
             for item in due:
                 self._carry_out(item)
-        elif due:
+        else:
             with ThreadPoolExecutor(max_workers=self.parallel) as pool:
                 list(pool.map(self._carry_out, due))
 

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.strata.virt.plugins.module_utils.core import limits, policy
 from ansible_collections.strata.virt.plugins.module_utils.core.codec import LINE, SETTINGS, TEXTS
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
-from ansible_collections.strata.virt.plugins.module_utils.core.field import Field, table
+from ansible_collections.strata.virt.plugins.module_utils.core.field import Field, structure, table
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Effect, Layer, State
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import Resource
 
@@ -32,6 +32,7 @@ class Machine(Resource):
         Field("image", LINE),
         Field("autostart", LINE, effect=Effect.NEXT_BOOT),
         Field("config", SETTINGS, effect=Effect.RESTART),
+        Field("serial", structure(Field("speed", LINE, default="9600"), Field("port", LINE)), effect=Effect.RESTART),
         Field(
             "ports",
             table(Field("host", LINE), Field("guest", LINE, default="80"), key=lambda row: row["host"]),
@@ -135,6 +136,13 @@ def test_dropped_options_go_back_to_their_defaults():
     plan = wanted.plan(running({"memory": GIB, "config": {"x": "1", "y": "2"}}))
     assert plan.want == {"memory": "max", "config": {"x": None}}
     assert {(change.name, change.after) for change in plan.changes} == {("memory", "max"), ("config[x]", None)}
+
+
+def test_within_a_structure_too():
+    had = {"serial": {"speed": "115200", "port": "1"}}
+    now = Container({"name": "a", "serial": {"port": "1"}}, applied={"serial": {"speed": "115200", "port": "1"}})
+    assert now.plan(State("running", had)).want["serial"] == {"port": "1", "speed": "9600"}
+    assert not Container({"name": "a", "serial": {"port": "1"}}).plan(State("running", had))
 
 
 def test_settings_manage_only_the_keys_that_are_given():

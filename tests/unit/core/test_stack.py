@@ -99,6 +99,19 @@ class User(Thing):
         return super().plan(state)
 
 
+class Chained(Thing):
+    """One that lies on another of its kind."""
+
+    kind = "chained"
+    fields = (*Thing.fields, Field("on", LINE))
+
+    def provides(self):
+        return [("chain", self.name)]
+
+    def needs(self):
+        return [("chain", self.spec["on"])] if "on" in self.spec else []
+
+
 class Unlisted(Thing):
     """Told only of those that are named, like files."""
 
@@ -119,7 +132,7 @@ class Deaf(Thing):
         raise StrataError("the daemon is not running", hint="Start it")
 
 
-KINDS = {kind.kind: kind for kind in (Thing, Base, User, Unlisted, Deaf)}
+KINDS = {kind.kind: kind for kind in (Thing, Base, User, Chained, Unlisted, Deaf)}
 
 
 @pytest.fixture(autouse=True)
@@ -321,6 +334,29 @@ def test_what_waits_for_a_failed_one_is_not_touched():
     assert sorted(str(error) for error in made.errors) == ["base/a: broke", "user/a: waits for base/a, which failed"]
     assert ("user", "b") in ENGINE.there
     assert ("user", "a") not in ENGINE.there
+
+
+def test_what_others_of_a_rank_need_is_made_first():
+    entries = [{"chained": {"name": name, "on": above}} for name, above in (("c", "b"), ("b", "a"), ("a", "no"))]
+    for order in (entries, entries[::-1]):
+        ENGINE.__init__()
+        stack(*order)
+        assert ENGINE.calls == [("create", "a"), ("create", "b"), ("create", "c")]
+    ENGINE.__init__()
+    stack(*({"chained": {"name": name, "on": above}} for name, above in (("x", "y"), ("y", "x"))))
+    assert sorted(ENGINE.calls) == [("create", "x"), ("create", "y")]
+
+
+def test_what_waits_for_a_failed_one_of_its_rank_is_not_touched():
+    made = Stack(
+        "s", [{"chained": {"name": "b", "on": "a"}}, {"chained": {"name": "a", "broken": "yes"}}], KINDS.get, KINDS
+    )
+    made.read()
+    made.apply()
+    assert sorted(str(error) for error in made.errors) == [
+        "chained/a: broke",
+        "chained/b: waits for chained/a, which failed",
+    ]
 
 
 def test_what_cant_be_listed_is_pruned_by_the_record():
