@@ -263,7 +263,8 @@ class Stack:
             ready = [item for item in due if waiting.isdisjoint(item.after)]
             ready = ready or due  # each needs another one: the engine has the word that says what is wrong
             self._apply_together(ready)
-            due = [item for item in due if item not in ready] if len(ready) < len(due) else []
+            waiting.difference_update(ready)
+            due = [item for item in due if item in waiting]
 
     def _apply_together(self, due: list[Item]) -> None:
         if len(due) == 1 or self.parallel == 1:

@@ -139,7 +139,7 @@ class Host:
         resource = self.resource(**more)
         plan = resource.plan(self.state(resource))
         carry_out(resource, QemuVm.open(resource.spec), plan)
-        verify(resource, self.state(resource))
+        verify(resource, str(self.folder), self.state(resource))
         return bool(plan)
 
 
