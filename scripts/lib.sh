@@ -62,3 +62,19 @@ use_dev() {
     export ANSIBLE_COLLECTIONS_PATH=$tree ANSIBLE_HOME=$cache/ansible
     unset PYTHONHOME PYTHONPATH
 }
+
+# A lab host of the script's own, test1, new; it is taken down when the script ends. If that fails, its console is kept.
+own_lab_host() {
+    host=test1
+    trap own_lab_host_down EXIT
+    "$scripts/lab" reset -e lab_name=test
+}
+
+own_lab_host_down() {
+    local status=$? console=$state/lab/hosts/$host/console.log
+    if ((status != 0)) && [[ -e $console ]]; then
+        cp "$console" "$state/$host-console.log"
+        echo "What the lab host's console said is in $state/$host-console.log" >&2
+    fi
+    "$scripts/lab" down -e lab_name=test >/dev/null
+}

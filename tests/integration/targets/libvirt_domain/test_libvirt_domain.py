@@ -231,8 +231,11 @@ def domain():
     content.initrd(str(INITRD), content.busybox(), INIT)
     said = yaml.safe_load(Path("playbooks/group_vars/all.yml").read_text())["demo_vm_cmdline"]
     boot = {"kernel": str(KERNEL), "initrd": str(INITRD), "cmdline": said.strip(), "console_log": str(LOG)}
-    made = live({**LIVE, **boot})
-    assert made["changes"][0]["field"] == "state"
+    live({**LIVE, **boot, "state": "shutdown"})
+    if "cx16" not in Path("/proc/cpuinfo").read_text():
+        # QEMU's own threads for more than one vcpu take cmpxchg16b for granted where their guest uses it.
+        edit(NAME, "</cpu>", "<feature policy='disable' name='cx16'/></cpu>")
+    live({**LIVE, **boot})
     yield
     live({"state": "absent"})
     KERNEL.unlink()
