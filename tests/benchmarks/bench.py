@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"  # the one that the distribution's bindings are for
 IMAGE = "bench"
 
-# What is asked of strata.virt (the issue's own numbers).
+# What is asked of strata.virt, as ratios to what is measured beside it.
 TIMES_RAW, BESIDE_RAW, TIMES_PEER = 3, 0.020, 15
 
 
