@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,18 @@ def accelerator() -> str:
     if " vmx" not in flags and " svm" not in flags:
         return "tcg"
     return "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg"
+
+
+def emulation() -> str:
+    """QEMU's ``-accel`` where there is no KVM.
+
+    Before 8.1, a thread could translate code that another was just changing, and went on running the old: kernels, who
+    change their own at run time (static keys), die of it by an int3. So all vcpus share one thread there.
+    """
+    said = command.run([command.need(PROGRAM, _PACKAGE), "--version"]).stdout
+    version = re.search(r"version (\d+)\.(\d+)", said)
+    safe = version is not None and tuple(map(int, version.groups())) >= (8, 1)
+    return f"tcg,thread={'multi' if safe else 'single'},tb-size=1024"
 
 
 def default_folder() -> str:

@@ -242,12 +242,12 @@ def _kept(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def command_line(values: Mapping[str, Any]) -> list[str]:
-    """QEMU's arguments for a VM (qemu-system-x86_64(1)). Pure but for the choice of the accelerator."""
+    """QEMU's arguments for a VM (qemu-system-x86_64(1)). Pure but for the choice of the accelerator and its threads."""
     accel = values.get("accel", "auto")
     accel = qemu.accelerator() if accel == "auto" else accel
     # With plain `max`, kernels from 6.12 on panic under TCG of QEMU before 8, whose cmpxchg16b is broken.
-    accelerated = {"kvm": ("kvm", "host"), "tcg": ("tcg,thread=multi,tb-size=1024", "max,-cx16")}[accel]
-    argv = ["-nodefaults", "-machine", "q35", "-accel", accelerated[0], "-cpu", accelerated[1]]
+    accel, cpu = ("kvm", "host") if accel == "kvm" else (qemu.emulation(), "max,-cx16")
+    argv = ["-nodefaults", "-machine", "q35", "-accel", accel, "-cpu", cpu]
     argv += ["-smp", str(values.get("smp", 1)), "-m", f"{int(values.get('memory', 128 * 1024**2)) // 1024}k"]
     argv += ["-display", "none", "-device", "virtio-rng-pci"]
     for option, flag in (("kernel", "-kernel"), ("initrd", "-initrd"), ("cmdline", "-append")):

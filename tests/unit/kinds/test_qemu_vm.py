@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -45,6 +46,13 @@ OPTIONS = {
     "networks": [{"type": "user", "forwards": ["tcp:127.0.0.1:0:22"]}],
     "serial": {"type": "file", "path": "/var/log/tiny.log"},
 }
+
+
+@pytest.fixture(autouse=True)
+def emulated(monkeypatch):
+    """Whatever this machine has."""
+    monkeypatch.setattr(qemu, "accelerator", lambda: "tcg")
+    monkeypatch.setattr(qemu, "emulation", lambda: "tcg,thread=single")
 
 
 class Qemu:
@@ -111,7 +119,6 @@ class Host:
         monkeypatch.setattr(command, "run", self.run)
         monkeypatch.setattr(qcow2, "read", self.image)
         monkeypatch.setattr(qcow2, "forget", lambda path, tag: self.images[path].remove(tag))
-        monkeypatch.setattr(qemu, "accelerator", lambda: "tcg")
 
     def image(self, path: str):
         return qcow2.Image("qcow2", 1, snapshots=tuple(self.images[path])) if path in self.images else None
@@ -174,6 +181,7 @@ def test_the_command_line(host, monkeypatch):
     assert argv[argv.index("-drive") + 1] == "file=/srv/tiny.qcow2,format=qcow2,if=virtio,cache=none"
     assert argv[argv.index("-netdev") + 1] == "user,id=net0,hostfwd=tcp:127.0.0.1:0-:22"
     assert argv[argv.index("-serial") + 1] == "file:/var/log/tiny.log"
+    assert argv[argv.index("-accel") + 1] == "tcg,thread=single"
     assert argv[argv.index("-cpu") + 1] == "max,-cx16"
     assert argv[-1] == "-no-reboot"
     monkeypatch.setattr(qemu, "accelerator", lambda: "kvm")
@@ -324,6 +332,10 @@ def test_a_kernel_that_is_not_there_is_named(host):
         resource.plan(host.state(resource))
 
 
+# The fixture above puts others in their place.
+accelerator, emulation = qemu.accelerator, qemu.emulation
+
+
 @pytest.mark.parametrize(
     ("flags", "opens", "expected"),
     [
@@ -336,4 +348,20 @@ def test_a_kernel_that_is_not_there_is_named(host):
 def test_kvm_is_used_where_it_works(monkeypatch, flags, opens, expected):
     monkeypatch.setattr(qemu.files, "read", lambda path: f"flags\t\t: {flags}\n")
     monkeypatch.setattr(qemu.os, "access", lambda path, mode: opens)
-    assert qemu.accelerator() == expected
+    assert accelerator() == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"),
+    [
+        ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)", "single"),
+        ("QEMU emulator version 8.0.5", "single"),
+        ("QEMU emulator version 8.1.0", "multi"),
+        ("QEMU emulator version 10.0.8 (Debian 1:10.0.8+ds-0+deb13u1)", "multi"),
+        ("?", "single"),
+    ],
+)
+def test_vcpus_have_threads_of_their_own_where_that_is_safe(monkeypatch, said, threads):
+    monkeypatch.setattr(command, "need", lambda program, package: program)
+    monkeypatch.setattr(command, "run", lambda argv: subprocess.CompletedProcess(argv, 0, said, ""))
+    assert f"thread={threads}" in emulation()
