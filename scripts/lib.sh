@@ -63,18 +63,24 @@ use_dev() {
     unset PYTHONHOME PYTHONPATH
 }
 
-# A lab host of the script's own, test1, new; it is taken down when the script ends. If that fails, its console is kept.
-own_lab_host() {
-    host=test1
-    trap own_lab_host_down EXIT
-    "$scripts/lab" reset -e lab_name=test
+# New lab hosts of the script's own, test1 and so on, as many as are wanted and as this machine carries; hosts counts them.
+# They are taken down when the script ends. If it fails, what their consoles said is kept.
+own_lab_hosts() {
+    local free
+    free=$(awk '/^MemAvailable/ { print int($2 / 2 ^ 20) }' /proc/meminfo)
+    # A lab host has 6 GiB of memory and, where it is emulated, keeps one processor busy.
+    hosts=$(($1 > 1 && $(nproc) > 1 && free >= 14 ? 2 : 1))
+    trap own_lab_hosts_down EXIT
+    "$scripts/lab" reset -e lab_name=test -e lab_hosts="$hosts"
 }
 
-own_lab_host_down() {
-    local status=$? console=$state/lab/hosts/$host/console.log
-    if ((status != 0)) && [[ -e $console ]]; then
-        cp "$console" "$state/$host-console.log"
-        echo "What the lab host's console said is in $state/$host-console.log" >&2
-    fi
+own_lab_hosts_down() {
+    local status=$? host
+    for host in "$state"/lab/hosts/test*; do
+        if ((status != 0)) && [[ -e $host/console.log ]]; then
+            cp "$host/console.log" "$state/${host##*/}-console.log"
+            echo "What the console of ${host##*/} said is in $state/${host##*/}-console.log" >&2
+        fi
+    done
     "$scripts/lab" down -e lab_name=test >/dev/null
 }
