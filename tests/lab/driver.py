@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 
 from ansible.module_utils import basic
@@ -146,3 +147,11 @@ def run(*argv: str, check: bool = True, stdin: str | None = None) -> str:
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(argv)}: {done.stderr or done.stdout}")
     return done.stdout.strip()
+
+
+def seen_by_systemd(state: str, *units: str) -> None:
+    """systemd looks at the table of mounts in its own time, a few times a second at most."""
+    end = time.monotonic() + 20
+    while {run("systemctl", "show", "--property=ActiveState", "--value", unit) for unit in units} != {state}:
+        assert time.monotonic() < end, f"systemd doesn't say {state}"
+        time.sleep(0.2)

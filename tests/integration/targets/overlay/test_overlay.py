@@ -9,13 +9,12 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.lab.convergence import Case, Convergence
-from tests.lab.driver import UTILS, Failed, call, run
+from tests.lab.driver import UTILS, Failed, call, run, seen_by_systemd
 
 overlayfs = importlib.import_module(f"{UTILS}.engines.overlayfs")
 
@@ -65,14 +64,6 @@ def other_layers(name: str) -> None:
 def other_options(name: str) -> None:
     run("umount", name)
     mount_by_hand(name, f"{writable(name)},metacopy=off".replace(f"lowerdir={TOP}/b", f"lowerdir={':'.join(LOWER)}"))
-
-
-def seen_by_systemd(state: str, *units: str) -> None:
-    """systemd looks at the table of mounts in its own time, a few times a second at most."""
-    end = time.monotonic() + 20
-    while {run("systemctl", "show", "--property=ActiveState", "--value", unit) for unit in units} != {state}:
-        assert time.monotonic() < end, f"systemd doesn't say {state}"
-        time.sleep(0.2)
 
 
 @pytest.fixture(autouse=True, scope="module")
