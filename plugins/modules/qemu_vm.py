@@ -171,10 +171,11 @@ EXAMPLES = r"""
     serial: {type: file, path: /var/log/tiny.log}
     state: running
 
-- name: Take it away
+- name: Take it away, whether its guest heeds the power button or not
   strata.virt.qemu_vm:
     name: tiny
     state: absent
+    force: true
 """
 
 RETURN = r"""
