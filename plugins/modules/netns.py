@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - strata.virt.converges
 requirements:
   - python3-pyroute2
+  - systemd, iproute2 and, with O(sysctls), procps, for O(persistent)
 options:
   name:
     description:
@@ -290,6 +291,13 @@ options:
       - Whether C(lo) is set up.
     type: bool
     default: true
+  persistent:
+    description:
+      - Whether it is made again at boot, with all that is declared of it, by the unit C(strata-netns-NAME.service). Of
+        options that are not given, what is there now is made again.
+      - The unit waits for links of the host that its own lie on or are ports of, and for other namespaces that are
+        persistent.
+    type: bool
 seealso:
   - module: strata.virt.netns_info
   - module: strata.virt.link
@@ -305,6 +313,7 @@ EXAMPLES = r"""
     name: blue
     links: [{name: veth0, type: veth, peer: {name: veth-blue, netns: null, master: br91}, addresses: [10.91.0.2/24]}]
     routes: [{to: default, via: 10.91.0.1}]
+    persistent: true
 
 - name: A router between that bridge and a namespace behind it
   strata.virt.netns:

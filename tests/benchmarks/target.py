@@ -4,10 +4,11 @@
 
     target.py raw containers|domains URL     reads all that there is, with nothing but the engine's library
     target.py stack FILE                     is the module strata.virt.stack, with the options in FILE
+    target.py apply FILE                     is the same where there is something to change
     target.py image URL NAME                 makes an image to create containers from
     target.py xml URI                        the stored XML of every domain, by name
 
-The first two print the seconds between the last import and the end.
+The first three print the seconds between the last import and the end.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def raw_domains(uri: str) -> float:
     return time.perf_counter() - start
 
 
-def stack(path: str) -> float:
+def stack(path: str, *, changes: bool = False) -> float:
     """The module itself, from its first line after the imports to its result."""
     from ansible.module_utils import basic
 
@@ -57,7 +58,8 @@ def stack(path: str) -> float:
     registry = importlib.import_module(f"{STRATA}.module_utils.kinds.registry")
     for kind in {kind for entry in options["resources"] for kind in entry}:
         registry.find(kind)
-        importlib.import_module(kind.partition("_")[0])  # the library: docker of docker_container
+        with contextlib.suppress(ImportError):  # not every kind has one
+            importlib.import_module(kind.partition("_")[0])  # the library: docker of docker_container
     for profile in ("legacy_c2m", "legacy_m2c"):  # how options and results travel, from ansible-core 2.19 on
         with contextlib.suppress(ImportError):
             importlib.import_module(f"ansible.module_utils._internal._json._profiles._module_{profile}")
@@ -69,8 +71,8 @@ def stack(path: str) -> float:
         module.main()
     took = time.perf_counter() - start
     result = json.loads(said.getvalue())
-    if result.get("failed") or result["changed"]:
-        sys.exit(f"the stack is not unchanged: {said.getvalue()}")
+    if result.get("failed") or result["changed"] != changes:
+        sys.exit(f"the stack is not {'changed' if changes else 'unchanged'}: {said.getvalue()}")
     return took
 
 
@@ -94,6 +96,7 @@ if __name__ == "__main__":
     tasks = {
         "raw": lambda what, url: {"containers": raw_containers, "domains": raw_domains}[what](url),
         "stack": stack,
+        "apply": lambda path: stack(path, changes=True),
         "image": image,
         "xml": xml,
     }

@@ -75,7 +75,7 @@ def _called(what: str, done: int) -> None:
         raise StrataError(f"could not {what}: {os.strerror(ctypes.get_errno())}")
 
 
-def _aside(work: Callable[[], Found]) -> Found:
+def aside(work: Callable[[], Found]) -> Found:
     """Do it in a thread that ends with it.
 
     setns(2) and unshare(2) move the calling thread only: neither the module nor any other resource notices.
@@ -107,7 +107,7 @@ def inside(name: str, work: Callable[[], Found]) -> Found:
             _called(f"enter the network namespace {name}", _libc.setns(opened, _CLONE_NEWNET))
         return work()
 
-    return _aside(entered)
+    return aside(entered)
 
 
 def connect(name: str) -> Netlink:
@@ -132,7 +132,7 @@ def create(name: str, prepare: Callable[[Netlink], None]) -> None:
         source = f"/proc/self/task/{threading.get_native_id()}/ns/net"
         _mount(source, place, _MS_BIND)
 
-    _aside(made)
+    aside(made)
 
 
 def _mount(source: str, target: str, flags: int) -> None:
@@ -147,14 +147,11 @@ def _share() -> None:
             os.makedirs(FOLDER, mode=0o755, exist_ok=True)
         except OSError as error:
             raise StrataError(f"could not make {FOLDER}: {error.strerror}") from None
-        if not _is_mount(FOLDER):
-            _mount(FOLDER, FOLDER, _MS_BIND | _MS_REC)
+        if _libc.mount(b"", os.fsencode(FOLDER), b"none", ctypes.c_ulong(_MS_SHARED | _MS_REC), None) == 0:
+            return
+        # It is no mount point; the table of mounts would name those, too, that others hide.
+        _mount(FOLDER, FOLDER, _MS_BIND | _MS_REC)
         _mount("", FOLDER, _MS_SHARED | _MS_REC)
-
-
-def _is_mount(place: str) -> bool:
-    mounts = files.read("/proc/self/mountinfo") or ""
-    return any(line.split(" ", 5)[4] == place for line in mounts.splitlines())
 
 
 def remove(name: str) -> None:
@@ -194,7 +191,7 @@ def usual_sysctls(keys: list[str]) -> dict[str, str | None]:
         _called("make a network namespace", _libc.unshare(_CLONE_NEWNET))
         return _read(keys)
 
-    return _aside(read)
+    return aside(read)
 
 
 def set_sysctl(name: str, key: str, value: str) -> None:

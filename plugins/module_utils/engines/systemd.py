@@ -19,13 +19,18 @@ CONTROL = ("/run/systemd/system.control", "/etc/systemd/system.control")
 INFINITY = "infinity"
 
 
+def booted() -> bool:
+    """Whether systemd runs this host (sd_booted(3))."""
+    return os.path.isdir("/run/systemd/system")
+
+
 def need() -> None:
     """Make sure that systemd runs this host.
 
     Raises:
         StrataError: It doesn't.
     """
-    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
+    if not booted():
         raise StrataError(
             "this host was not booted with systemd",
             hint="Run it on a host whose init is systemd, not in a plain chroot",

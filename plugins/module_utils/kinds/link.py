@@ -82,7 +82,7 @@ class Link(Resource):
 
     def settings(self, state: State) -> dict[str, Any]:
         want = link_fields.wanted(super().settings(state), state.config)
-        for option, name in state.config.get("missing", ()):
+        for option, name in state.facts.get("missing", ()):
             raise link_fields.lacking(option, name).at(self.entry)
         if not state.exists:
             try:
@@ -96,7 +96,7 @@ class Link(Resource):
         return want
 
     def _stored(self, want: Mapping[str, Any], state: State) -> dict[str, str]:
-        if not state.config.get("networkd"):
+        if not state.facts.get("networkd"):
             raise StrataError(
                 "needs systemd-networkd, which does not run on this host",
                 option="persistent",
@@ -107,14 +107,14 @@ class Link(Resource):
         if given["type"] == "vxlan":  # networkd's own default is the kernel's, which is none of the standard
             usual = {**link_fields.defaults("vxlan"), **(state.config.get("vxlan") or {})}
             given["vxlan"] = {"port": usual["port"], **(given.get("vxlan") or {})}
-        if given.get("parent") and not state.config["networkd"].get("parent"):
+        if given.get("parent") and not state.facts["networkd"].get("parent"):
             raise StrataError(
                 f"needs systemd-networkd to manage {given['parent']}, and it does not",
                 option="persistent",
                 hint=f"Declare {given['parent']} with persistent: true, too",
                 entry=self.entry,
             )
-        return networkd.render(self.name, given, state.config["networkd"])
+        return networkd.render(self.name, given, state.facts["networkd"])
 
     def cost(self, change: Change, state: State) -> Effect:
         return Effect.RECREATE if link_fields.dear(change.field, change.key, change.after) else change.effect
@@ -168,10 +168,10 @@ class Link(Resource):
     def observe(self, engine: World, state: State) -> State:
         if self.target == "absent":
             return state
-        config: dict[str, Any] = {**state.config, "missing": self._missing(engine.latest)}
+        facts: dict[str, Any] = {**state.facts, "missing": self._missing(engine.latest)}
         if self.spec.get("persistent") and networkd.running():
-            config["networkd"] = self._around(engine.latest)
-        return replace(state, config=config)
+            facts["networkd"] = self._around(engine.latest)
+        return replace(state, facts=facts)
 
     def _around(self, view: View) -> dict[str, Any]:
         """What the files of systemd-networkd say of the links that this one is tied to."""

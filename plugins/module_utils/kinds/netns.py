@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, Codec, parse_name
+from ..core.codec import BOOL, TEXTS, Codec, parse_name
 from ..core.errors import StrataError
-from ..core.field import Field
+from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Layer, Plan, State
 from ..core.resource import Resource, Thing
-from ..engines import namespaces, netlink, routes
+from ..engines import bootunit, namespaces, netlink, routes, systemd
 from ..engines.links import HOST, View, World
 from ..engines.netlink import Netlink
-from . import link_fields, link_steps, netns_fields
+from . import link_fields, link_steps, netns_fields, netns_unit
 
 OWNED = "strata.virt netns owner="
 """What begins the alias of a namespace's lo: a namespace has no text of its own, and lo lives as long as it does."""
@@ -37,6 +37,9 @@ class Netns(Resource):
         Field("rules", netns_fields.RULES, effect=Effect.LIVE, default=()),
         Field("sysctls", netns_fields.SYSCTLS, effect=Effect.LIVE, default={}),
         Field("loopback", BOOL, effect=Effect.LIVE, default=False, given=True),
+        Field("persistent", BOOL, effect=Effect.LIVE, default=False),
+        # The commands of the unit that makes it at boot, beside what is there.
+        Field("stored", TEXTS, effect=Effect.NEXT_BOOT, default=(), role=Role.DERIVED),
     )
     states = {"present": "present", "absent": "absent"}
 
@@ -71,16 +74,40 @@ class Netns(Resource):
 
     def settings(self, state: State) -> dict[str, Any]:
         want = super().settings(state)
-        for option, name in state.config.get("missing", ()):
+        for option, name in state.facts.get("missing", ()):
             raise link_fields.lacking(option, name).at(self.entry)
+        if "persistent" in want:
+            want["stored"] = self._stored(state) if want["persistent"] else ()
         if want.get("links"):
             seen = {row["name"]: row for row in state.config.get("links", ())}
             want["links"] = tuple(self._row(row, seen.get(row["name"])) for row in want["links"])
         if want.get("sysctls"):
-            usual = state.config.get("usual", {})
+            usual = state.facts.get("usual", {})
             values = {key: usual.get(key) if value is None else value for key, value in want["sysctls"].items()}
             want["sysctls"] = {key: value for key, value in values.items() if value is not None}
         return want
+
+    def _stored(self, state: State) -> tuple[str, ...]:
+        """The commands that make it at boot."""
+        if not state.facts.get("booted"):
+            raise StrataError(
+                "needs a unit of systemd, which does not run this host", option="persistent", entry=self.entry
+            )
+        alias = OWNED + (self.owner if state.owner is None else state.owner)
+        return netns_unit.commands(self.name, self._whole(state), alias, ROW)
+
+    def _whole(self, state: State) -> dict[str, Any]:
+        """All that the next boot is to make: what is declared, and where nothing is, what is there."""
+        seen = {**state.config, "links": [netns_unit.plain(row) for row in state.config.get("links", ())]}
+        values = {**seen, **{option: value for option, value in self.declared.items() if value is not None}}
+        try:
+            rows = [link_fields.complete(link_fields.wanted(dict(row), {})) for row in values["links"]]
+        except StrataError as error:
+            raise StrataError(f"one {error}", option="links", entry=self.entry) from None
+        links = tuple(_in_order({row["name"]: row for row in rows}))
+        within = set(state.facts.get("links", ())) | {row["name"] for row in links}
+        within |= {row["peer"]["name"] for row in links if _peer(row).get("netns") == self.name}
+        return {**values, "links": links, "within": within}
 
     def _row(self, row: Mapping[str, Any], seen: Mapping[str, Any] | None) -> dict[str, Any]:
         """A row as it is observed: what it doesn't say of what it has settings for stays as it is."""
@@ -106,7 +133,7 @@ class Netns(Resource):
     @classmethod
     def read_many(cls, engine: World, names: Iterable[str] | None) -> dict[str, State]:
         view = engine.look(routed=True)
-        asked = engine.names() if names is None else names
+        asked = {*engine.names(), *netns_unit.names()} if names is None else names
         states = {name: cls._state(engine, view, name) for name in asked}
         return {name: state for name, state in states.items() if state is not None}
 
@@ -114,8 +141,11 @@ class Netns(Resource):
     def _state(cls, engine: World, view: View, name: str) -> State | None:
         there = view.of(name)
         path = namespaces.path(name)
-        if there is None:
-            return State(facts={"stale": path}) if engine.stale(name) else None
+        kept = netns_unit.read(name)
+        if there is None:  # a file without a namespace, a unit that makes one at the next boot, or nothing
+            left = {"stale": path} if engine.stale(name) else {}
+            left.update({"unit": netns_unit.unit(name)} if kept else {})
+            return State(facts=left, owner=kept.owner if kept else None) if left else None
         lo = there.names.get("lo", {})
         alias = str(lo.get("IFLA_IFALIAS") or "")
         rows = [{"name": link, **view.values(name, raw)} for link, raw in sorted(there.names.items()) if link != "lo"]
@@ -123,12 +153,14 @@ class Netns(Resource):
         rules = [routes.rule(raw) for raw in there.rules]
         config = {
             "links": tuple(row for row in rows if row["alias"] == ROW),
-            "others": tuple(row for row in rows if row["alias"] != ROW),
             "routes": tuple(row for row in found if row is not None),
             "rules": tuple(row for row in rules if row is not None),
             "loopback": bool(lo.get("flags", 0) & 1),
+            "persistent": kept is not None and kept.enabled,
+            "stored": kept.commands if kept else (),
         }
-        facts = {"path": path, "id": there.identity, "links": sorted(there.names)}
+        others = [row for row in rows if row["alias"] != ROW]
+        facts = {"path": path, "id": there.identity, "links": sorted(there.names), "others": others}
         owner = alias[len(OWNED) :] if alias.startswith(OWNED) else None
         return State("present", config, facts=facts, owner=owner)
 
@@ -143,17 +175,19 @@ class Netns(Resource):
     def observe(self, engine: World, state: State) -> State:
         if self.target == "absent":
             return state
-        config: dict[str, Any] = {**state.config, "missing": self._missing(engine.latest)}
+        config = dict(state.config)
+        facts: dict[str, Any] = {**state.facts, "missing": self._missing(engine.latest)}
         declared = {row["name"] for row in self.spec.get("links", ())}
-        adopted = [row for row in config.get("others", ()) if row["name"] in declared]
+        adopted = [row for row in facts.get("others", ()) if row["name"] in declared]
         config["links"] = (*config.get("links", ()), *adopted)
         keys = sorted(self.declared.get("sysctls") or {})
         if keys and state.exists:
             config["sysctls"] = engine.sysctls(self.name, keys)
         dropped = [key for key, value in (self.declared.get("sysctls") or {}).items() if value is None]
+        facts["booted"] = systemd.booted()
         if dropped:
-            config["usual"] = engine.usual_sysctls(dropped)
-        return replace(state, config=config)
+            facts["usual"] = engine.usual_sysctls(dropped)
+        return replace(state, config=config, facts=facts)
 
     def _missing(self, view: View) -> list[tuple[str, str]]:
         """What its links are tied to that is neither there, nor made by itself or before its turn comes."""
@@ -180,9 +214,13 @@ class Netns(Resource):
     # What is to be done.
 
     def plan(self, state: State) -> Plan:
-        if self.target == "absent" and state.facts.get("stale"):
-            told = Change("stale", state.facts["stale"], None, Effect.REMOVE)
-            return Plan((told,), steps=("remove",), state=state)
+        if self.target == "absent" and not state.exists and state.facts:
+            told = tuple(
+                Change(what, state.facts[what], None, Effect.REMOVE)
+                for what in ("stale", "unit")
+                if what in state.facts
+            )
+            return Plan(told, steps=("remove",), state=state)
         return super().plan(state)
 
     def create(self, engine: World, plan: Plan) -> None:
@@ -192,9 +230,20 @@ class Netns(Resource):
 
         namespaces.create(self.name, owned)
         self._apply(engine, plan.want, {})
+        self._keep(plan)
 
     def update(self, engine: World, plan: Plan) -> None:
-        self._apply(engine, plan.of(Layer.CONFIG), plan.state.config, plan.want)
+        values = plan.of(Layer.CONFIG)
+        self._apply(engine, values, plan.state.config, plan.want)
+        if "persistent" in values or "stored" in values:
+            self._keep(plan)
+
+    def _keep(self, plan: Plan) -> None:
+        if plan.want.get("persistent"):
+            owner = self.owner if plan.state.owner is None else plan.state.owner
+            netns_unit.store(self.name, plan.want["stored"], owner, self._whole(plan.state))
+        elif "persistent" in plan.want:
+            bootunit.drop(netns_unit.unit(self.name))
 
     def _apply(
         self,
@@ -277,6 +326,7 @@ class Netns(Resource):
                     routes.set_rule(socket, row)
 
     def remove(self, engine: World, plan: Plan) -> None:
+        bootunit.drop(netns_unit.unit(self.name))  # first: nothing may make it again meanwhile
         # The kernel takes a namespace down in its own time, and its pairs with it: their other ends would linger.
         for row in plan.state.config.get("links", ()):
             engine.remove(self.name, row["name"])

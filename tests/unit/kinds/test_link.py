@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Effect
 from ansible_collections.strata.virt.plugins.module_utils.engines import link_values, networkd
-from ansible_collections.strata.virt.plugins.module_utils.engines.links import Snapshot, View
+from ansible_collections.strata.virt.plugins.module_utils.engines.links import Snapshot, View, World
+from ansible_collections.strata.virt.plugins.module_utils.engines.netlink import Refused
 from ansible_collections.strata.virt.plugins.module_utils.kinds.link import OWNED, Link
 
 ANSWERS = Path(__file__).parents[1] / "fixtures" / "link"
@@ -266,7 +268,7 @@ def test_files_say_what_is_declared_and_are_read_back(options, told):
 def test_stored_and_running_are_told_apart():
     resource = Link({"name": "br0", "type": "bridge", "addresses": ["10.90.0.1/24"], "persistent": True})
     state = state_of(resource)
-    state.config["networkd"] = {"ready": True}
+    state.facts["networkd"] = {"ready": True}
     missing = resource.plan(state)
     assert missing.steps == ("update",)
     assert fields(missing)[0] == "persistent"
@@ -278,3 +280,17 @@ def test_stored_and_running_are_told_apart():
         "stored[network [Network] Address]": "10.90.0.1/24",
         "stored[network [Network] DHCP]": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "module"), [("vlan", "8021q"), ("bond", "bonding"), ("dummy", "dummy"), ("ipvlan", "ipvlan")]
+)
+def test_a_kernel_without_the_type_is_told(kind, module):
+    """A fake: the kernels of the lab have all of them."""
+
+    class Socket:
+        def tell(self, *_message):
+            raise Refused(errno.EOPNOTSUPP, "Unknown device type")
+
+    with pytest.raises(StrataError, match=rf"no links of type {kind}. Load the module {module} \(modprobe {module}\)"):
+        World._make(Socket(), kind, "x", {"IFLA_LINKINFO": link_values.information(kind, {})})

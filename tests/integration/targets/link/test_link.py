@@ -395,3 +395,72 @@ class TestPair(Convergence):
         data = ip("link", "show", name)[0]["linkinfo"]["info_data"]
         assert (data["id"], data["remote"]) == (8, "192.0.2.1")
         assert look(name)["addresses"] == ["10.94.0.1/24"]
+
+
+def every(netns: str | None = None) -> list[dict]:
+    """A link of each type, tied to each other, none before what it needs."""
+    links: list[dict] = [
+        {"name": "ev-vlan", "type": "vlan", "parent": "ev-dummy", "vlan": {"id": 5}, "addresses": ["10.98.5.1/24"]},
+        {"name": "ev-macvlan", "type": "macvlan", "parent": "ev-dummy", "macvlan": {"mode": "bridge"}},
+        {"name": "ev-ipvlan", "type": "ipvlan", "parent": "ev-dummy2", "ipvlan": {"mode": "l2"}},
+        {"name": "ev-vxlan", "type": "vxlan", "vxlan": {"id": 7, "local": "192.0.2.1", "remote": "192.0.2.9"}},
+        {"name": "ev-port", "type": "dummy", "master": "ev-bond", "mac": "02:00:00:00:98:01"},
+        {"name": "ev-tap", "type": "tap", "master": "ev-bridge", "tun": {"owner": "nobody"}},
+        {"name": "ev-veth", "type": "veth", "peer": {"name": "ev-peer", "netns": netns, "master": "ev-bridge"}},
+        {"name": "ev-bond", "type": "bond", "bond": {"mode": "active-backup", "miimon": 100}},
+        {"name": "ev-tun", "type": "tun", "addresses": ["10.98.0.1/24", "fd00:98::1/64"]},
+        {"name": "ev-bridge", "type": "bridge", "bridge": {"vlan_filtering": True, "stp": True, "forward_delay": 4}},
+        {"name": "ev-dummy", "type": "dummy", "mtu": 9000, "addresses": ["10.98.1.1/24"]},
+        {"name": "ev-dummy2", "type": "dummy"},
+    ]
+    return [{"link": {**link, "netns": netns} if netns else link} for link in links]
+
+
+KINDS = {f"ev-{kind}": kind for kind in ("vlan", "macvlan", "ipvlan", "vxlan", "bond", "veth", "bridge", "dummy")}
+KINDS |= {"ev-dummy2": "dummy", "ev-port": "dummy", "ev-peer": "veth", "ev-tap": "tun", "ev-tun": "tun"}
+
+CHANGED = {
+    "ev-bridge": {"bridge": {"vlan_filtering": False, "stp": False, "forward_delay": 4}},
+    "ev-vlan": {"vlan": {"id": 6}},
+    "ev-bond": {"bond": {"mode": "active-backup", "miimon": 50}},
+    "ev-ipvlan": {"ipvlan": {"mode": "l3s"}},
+    "ev-macvlan": {"macvlan": {"mode": "private"}},
+}
+
+
+def test_every_type_on_the_host_and_in_a_namespace(netns):
+    owner = "test-every-link"
+
+    def stack(resources: list[dict], **more) -> dict:
+        return call("stack", {"name": owner, "prune": True, "resources": resources}, **more)
+
+    try:
+        forecast = stack([*every(), *every(netns)], check=True)
+        done = stack([*every(), *every(netns)])
+        assert [one["changes"] for one in forecast["resources"]] == [one["changes"] for one in done["resources"]]
+        assert stack([*every(netns), *every()][::-1])["changed"] is False
+        for place in (None, netns):
+            seen = {one["ifname"]: one for one in ip("address", netns=place) if one["ifname"].startswith("ev-")}
+            assert {name: one["linkinfo"]["info_kind"] for name, one in seen.items()} == KINDS
+            data = {name: one["linkinfo"].get("info_data", {}) for name, one in seen.items()}
+            bridge = data["ev-bridge"]
+            assert (bridge["vlan_filtering"], bridge["stp_state"], bridge["forward_delay"]) == (1, 1, 400)
+            assert (data["ev-vlan"]["id"], seen["ev-vlan"]["link"], seen["ev-dummy"]["mtu"]) == (5, "ev-dummy", 9000)
+            assert (data["ev-macvlan"]["mode"], data["ev-ipvlan"]["mode"]) == ("bridge", "l2")
+            assert (data["ev-vxlan"]["id"], data["ev-vxlan"]["remote"]) == (7, "192.0.2.9")
+            assert (data["ev-bond"]["mode"], data["ev-bond"]["miimon"]) == ("active-backup", 100)
+            assert (data["ev-tap"]["type"], data["ev-tap"]["user"]) == ("tap", "nobody")
+            assert data["ev-tun"]["type"] == "tun"
+            ports = {name: seen[name].get("master") for name in ("ev-port", "ev-tap", "ev-peer")}
+            assert ports == {"ev-port": "ev-bond", "ev-tap": "ev-bridge", "ev-peer": "ev-bridge"}
+        changed = [
+            {"link": {**entry["link"], **CHANGED[entry["link"]["name"]]}} if entry["link"]["name"] in CHANGED else entry
+            for entry in every(netns)
+        ]
+        assert stack([*every(), *changed])["changed"]
+        data = {one["ifname"]: one["linkinfo"] for one in ip("link", netns=netns) if one["ifname"] in CHANGED}
+        assert (data["ev-bridge"]["info_data"]["stp_state"], data["ev-vlan"]["info_data"]["id"]) == (0, 6)
+        assert (data["ev-bond"]["info_data"]["miimon"], data["ev-ipvlan"]["info_data"]["mode"]) == (50, "l3s")
+    finally:
+        stack([])
+    assert not [one for place in (None, netns) for one in ip("link", netns=place) if one["ifname"].startswith("ev-")]

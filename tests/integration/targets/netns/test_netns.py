@@ -18,6 +18,7 @@ from tests.lab.driver import Failed, call, run
 
 FOLDER = Path("/run/netns")
 BRIDGE = "strata-test-br"
+WANTS = "multi-user.target.wants"
 
 
 def ip(name: str, *argv: str) -> list[dict]:
@@ -84,6 +85,14 @@ def look(name: str) -> dict | None:
 
 def pair(name: str, **more: object) -> dict:
     return {"name": "veth0", "type": "veth", "peer": {"name": outer(name), "netns": None, "master": BRIDGE}, **more}
+
+
+def until_gone(link: str, name: str) -> None:
+    """The kernel takes a namespace down in its own time: the other end of a pair in it is there until then."""
+    end = time.monotonic() + 10
+    while any(one["ifname"] == link for one in ip(name, "link")):
+        assert time.monotonic() < end, "the other end of a pair stays"
+        time.sleep(0.1)
 
 
 def stale(name: str) -> None:
@@ -252,6 +261,41 @@ class TestNetns(Convergence):
     def test_a_gateway_out_of_reach_is_told(self):
         with pytest.raises(Failed, match=r"routes\[default\]: the kernel refuses it"):
             call("netns", {"name": self.case.name, "routes": [{"to": "default", "via": "10.1.1.1"}]})
+
+    def test_it_is_made_again_at_boot(self):
+        """What systemd starts is what was declared, whatever has become of it meanwhile."""
+        name, beside = self.case.name, f"{self.case.name}-2"
+        self.made.add(beside)
+        links = [
+            pair(name, addresses=["10.94.0.2/16"], mtu=1400),
+            {"name": "br", "type": "bridge", "bridge": {"stp": True, "vlan_filtering": True, "forward_delay": 4}},
+            {"name": "tag", "type": "vlan", "parent": "br", "vlan": {"id": 5}, "addresses": ["fd00:5::1/64"]},
+            {"name": "up-there", "type": "macvlan", "parent": BRIDGE, "macvlan": {"mode": "private"}},
+            {"name": "tap", "type": "tap", "master": "br", "tun": {"owner": "nobody"}, "up": False},
+            {"name": "bond", "type": "bond", "bond": {"mode": "active-backup", "miimon": 100}},
+            {"name": "vx", "type": "vxlan", "vxlan": {"id": 7, "remote": "192.0.2.9"}},
+            {"name": "far", "type": "veth", "peer": {"name": "near", "netns": beside}},
+        ]
+        spec = {**self.case.a, "links": links, "persistent": True}
+        unit, wants = (Path("/etc/systemd/system", place, f"strata-netns-{name}.service") for place in ("", WANTS))
+        call("netns", {"name": beside})
+        call("netns", {"name": name, **spec})
+        before = look(name)
+        run("ip", "netns", "del", name)
+        until_gone("near", beside)
+        run("systemctl", "start", unit.name)
+        assert look(name) == before
+        assert call("netns", {"name": name, **spec}, check=True)["changes"] == []
+        unit.write_text(unit.read_text().replace(" 10.94.0.2/16 ", " 10.94.0.3/16 "))
+        wants.unlink()
+        told = call("netns", {"name": name, **spec})["changes"]
+        assert [one["field"] for one in told] == ["persistent", "stored"]
+        assert " 10.94.0.2/16 " in unit.read_text()
+        assert wants.is_symlink()
+        run("ip", "netns", "del", name)
+        assert call("netns", {"name": name, "state": "absent"})["changed"]
+        assert not unit.exists()
+        assert not wants.is_symlink()
 
     def test_a_whole_topology_in_any_order(self):
         """Bridge, namespaces and links in them: a hundred of each, made and read in one task."""
