@@ -32,6 +32,7 @@ class Case:
         connect: Options that reach the engine (``lxc_path``), given to every call.
         own: Options that each name has of its own, such as a tree that only one can run from.
         identity: The option that tells it from its siblings.
+        another: The name of another one, from that of the first and a mark.
         bad: Options with values that are refused; the message names the option.
         bad_names: Values of ``identity`` that are refused.
     """
@@ -50,6 +51,7 @@ class Case:
     connect: dict = field(default_factory=dict)
     own: Callable[[str], dict] = lambda name: {}
     identity: str = "name"
+    another: Callable[[str, str], str] = lambda name, mark: f"{name}{mark}"
     bad: tuple[tuple[str, object], ...] = (("memory", "12X"), ("cpus", "-1"), ("nonsense", "1"))
     bad_names: tuple[str, ...] = ("", "a/../b", "..", "-x", "x y")
 
@@ -95,7 +97,7 @@ class Convergence:
         return call("stack", {"name": self.owner, "resources": entries}, **more)
 
     def names(self, count: int) -> list[str]:
-        return [f"{self.case.name}-{number}" for number in range(1, count + 1)]
+        return [self.case.another(self.case.name, f"-{number}") for number in range(1, count + 1)]
 
     def stack(self, spec: dict | None, name: str | None = None, **more) -> dict:
         """The one resource of a stack, or none at all."""
@@ -172,7 +174,7 @@ class Convergence:
         self.stack(self.case.b)
         assert self.stack(self.case.b)["changed"] is False
         grown = self.case.look(self.case.name)
-        self.stack(self.case.b, f"{self.case.name}2")
+        self.stack(self.case.b, self.case.another(self.case.name, "2"))
         assert self.case.look(self.case.name) is None, "prune left the old one"
         self.stack(None)
         self.stack(self.case.b)

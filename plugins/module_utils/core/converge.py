@@ -114,6 +114,11 @@ def inform(kind: type[Resource]) -> None:
         spec = {field.name: module.params[field.name] for field in info_fields(kind)}
         engine = kind.open(spec)
         found = kind.read_many(engine, spec["name"])
-        return {"resources": [report(kind, name, state) for name, state in sorted(found.items()) if state.exists]}
+        told = []
+        for name, state in sorted(found.items()):
+            if state.exists:
+                used = kind.measure(engine, name, state)
+                told.append({**report(kind, name, state), **({"usage": used} if used else {})})
+        return {"resources": told}
 
     guarded(module, work)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import tempfile
 
@@ -68,6 +69,17 @@ def _sync(folder: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def file_system(path: str) -> int | None:
+    """The magic number of the file system that a path lies on (statfs(2), linux/magic.h); None where there is none.
+
+    No name tells it: a mount may be missing, or be something else than what its path says.
+    """
+    buffer = ctypes.create_string_buffer(256)
+    if ctypes.CDLL(None).statfs(os.fsencode(path), buffer) != 0:
+        return None
+    return ctypes.c_long.from_buffer(buffer).value
 
 
 _OWNER = "user.strata.owner"  # xattr(7): kept with the file, also where it is moved to

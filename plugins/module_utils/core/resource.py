@@ -147,6 +147,11 @@ class Resource:
         """What the engine knows of why a resource isn't as it was just made, for the error message."""
         return ""
 
+    @classmethod
+    def measure(cls, engine: Any, name: str, state: State) -> dict[str, Any]:
+        """What it uses right now, for its ``_info`` door alone: converging doesn't need it, and reading it costs."""
+        return {}
+
     def perform(self, engine: Any, step: str, plan: Plan) -> None:
         """Carry out one step of a plan: the method of that name."""
         getattr(self, step)(engine, plan)

@@ -10,6 +10,7 @@ that passes controllers on must hold none (cgroup-v2.rst, "No Internal Process C
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from ..core import files
 from ..core.waiting import until
@@ -34,17 +35,39 @@ OOMPolicy=continue
 """
 
 
-def ready(timeout: float = 30) -> None:
-    """Make the delegated group, or find it made.
+@dataclass(frozen=True)
+class Tree:
+    """A delegated group: below it, we are the only writer.
+
+    Attributes:
+        top: Its path.
+        ours: It is the collection's own, made where it is missing.
+    """
+
+    top: str
+    ours: bool
+
+
+def write() -> None:
+    """Write the unit of the delegated group, where it isn't there.
 
     Raises:
-        StrataError: systemd doesn't run this host, or refuses the unit.
+        StrataError: systemd doesn't run this host.
     """
     systemd.need()
     path = f"{systemd.UNITS}/{UNIT}"
     if files.read(path) != _TEXT:
         files.write(path, _TEXT)
         systemd.reload()
+
+
+def ready(timeout: float = 30) -> None:
+    """Make the delegated group, or find it made.
+
+    Raises:
+        StrataError: systemd doesn't run this host, or refuses the unit.
+    """
+    write()
     if not os.path.isdir(GROUP):
         systemd.start(UNIT, timeout)
         until(lambda: os.path.isdir(GROUP), f"the cgroup of {UNIT}", timeout)

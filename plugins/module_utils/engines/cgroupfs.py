@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from ..core import files
 from ..core.codec import CPU_PERIOD, MAX
 from ..core.errors import StrataError
+from ..core.waiting import until
 
 MOUNT = "/sys/fs/cgroup"
 _SUPER_MAGIC = 0x63677270  # include/uapi/linux/magic.h: CGROUP2_SUPER_MAGIC
@@ -27,12 +28,8 @@ _REASONS = {
 
 
 def is_cgroup2(path: str) -> bool:
-    """Whether a path lies on the unified hierarchy: statfs(2) says so, no name does."""
-    buffer = ctypes.create_string_buffer(256)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.statfs(os.fsencode(path), buffer) != 0:
-        return False
-    return ctypes.c_long.from_buffer(buffer).value == _SUPER_MAGIC
+    """Whether a path lies on the unified hierarchy."""
+    return files.file_system(path) == _SUPER_MAGIC
 
 
 def read(group: str, file: str) -> str | None:
@@ -52,21 +49,53 @@ def write(group: str, file: str, value: str) -> None:
     """
     try:
         with open(f"{group}/{file}", "w", encoding="ascii") as handle:
-            handle.write(value)
+            handle.write(value or "\n")  # nothing at all would be no write(2)
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror)
         raise StrataError(f"could not write {value!r} to {group}/{file}: {reason}") from None
 
 
+def texts(group: str, wanted: Iterable[str]) -> dict[str, str]:
+    """The content of those of the wanted control files that a group has; a wanted ``hugetlb.*`` is all of them."""
+    try:
+        there = set(os.listdir(group))
+    except OSError:
+        return {}
+    names = set(wanted)
+    names |= {file for file in there if f"{file.partition('.')[0]}.*" in names and file.endswith(".max")}
+    found = {file: read(group, file) for file in names & there}
+    return {file: text for file, text in found.items() if text is not None}
+
+
 def read_cpu_max(text: str) -> int | str:
     """The quota per period of 100 ms, whatever period cpu.max is written in; ``max`` for no limit."""
     quota, _blank, period = text.partition(" ")
-    return quota if quota == MAX else int(quota) * CPU_PERIOD // int(period or CPU_PERIOD)
+    # Rounded up: what is written from it, rounded down, is then the same quota again.
+    return quota if quota == MAX else -(-int(quota) * CPU_PERIOD // int(period or CPU_PERIOD))
 
 
-def write_cpu_max(quota: int | str) -> str:
+def read_cpu_period(text: str) -> int:
+    return int(text.partition(" ")[2] or CPU_PERIOD)
+
+
+def write_cpu_max(quota: int | str, period: int = CPU_PERIOD) -> str:
     """The text of cpu.max; one number alone would keep whatever period there is."""
-    return f"{quota} {CPU_PERIOD}"
+    return f"{quota if isinstance(quota, str) else quota * period // CPU_PERIOD} {period}"
+
+
+_ONLINE = {"cpuset_cpus": "/sys/devices/system/cpu/present", "cpuset_mems": "/sys/devices/system/node/online"}
+
+
+def online() -> dict[str, str]:
+    """The cpus and memory nodes of the host, as lists; a kernel without NUMA has node 0."""
+    return {option: (files.read(place) or "0").strip() for option, place in _ONLINE.items()}
+
+
+def known(model: str, file: str) -> bool:
+    """Whether groups that have one control file have another one, too: not every kernel is built with all of them."""
+    groups = [entry.path for entry in os.scandir(MOUNT) if entry.is_dir(follow_symlinks=False)]
+    models = [group for group in groups if os.path.exists(f"{group}/{model}")]
+    return not models or any(os.path.exists(f"{group}/{file}") for group in models)
 
 
 def controllers(group: str) -> set[str]:
@@ -117,6 +146,53 @@ def processes(group: str) -> list[int]:
     for child in walk(group):
         pids += (read(child, "cgroup.procs") or "").split()
     return [int(pid) for pid in pids]
+
+
+def move(group: str, pid: int) -> bool:
+    """Move a process into a group; False where it has ended.
+
+    Raises:
+        StrataError: The kernel refused.
+    """
+    try:
+        with open(f"{group}/cgroup.procs", "w", encoding="ascii") as handle:
+            handle.write(str(pid))
+    except ProcessLookupError:
+        return False
+    except OSError as error:
+        reasons = {
+            errno.EBUSY: "the group passes controllers on to groups in it, so it can hold no processes itself",
+            errno.EINVAL: "it is a thread of the kernel",
+        }
+        reason = reasons.get(error.errno or 0, error.strerror)
+        raise StrataError(f"could not move the process {pid} to {group}: {reason}") from None
+    return True
+
+
+def freeze(group: str, frozen: bool, timeout: float = 30) -> None:
+    """Stop the processes of a group where they are, or let them go on, and wait until that is so."""
+    write(group, "cgroup.freeze", str(int(frozen)))
+    if frozen:
+        until(lambda: "frozen 1" in (read(group, "cgroup.events") or ""), f"the processes of {group} to stop", timeout)
+
+
+def kill(group: str, timeout: float = 30) -> None:
+    """Kill every process of a group and of all groups below it; what they fork meanwhile, too."""
+    write(group, "cgroup.kill", "1")  # Linux 5.14
+    until(lambda: "populated 0" in (read(group, "cgroup.events") or ""), f"the processes of {group} to end", timeout)
+
+
+def delegated(group: str) -> bool:
+    """Whether systemd has handed over a group, or one that it lies in (systemd: docs/CGROUP_DELEGATION.md)."""
+    while group.startswith(f"{MOUNT}/"):
+        for mark in ("user.delegate", "trusted.delegate"):
+            try:
+                if os.getxattr(group, mark) == b"1":
+                    return True
+            except OSError:
+                continue
+        group = os.path.dirname(group)
+    return False
 
 
 def remove(group: str) -> None:

@@ -33,10 +33,7 @@ def path(name: str) -> str:
 
 def exists(name: str) -> bool:
     """Whether a namespace is mounted there: a file of that name alone is what a killed program left."""
-    buffer = ctypes.create_string_buffer(256)
-    if _libc.statfs(os.fsencode(path(name)), buffer) != 0:
-        return False
-    return ctypes.c_long.from_buffer(buffer).value == _NSFS_MAGIC
+    return files.file_system(path(name)) == _NSFS_MAGIC
 
 
 def names() -> list[str]:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from ..core import command, files
 from ..core.errors import StrataError
 from ..core.waiting import Shared
 
+RUNNING = "/run/systemd/system"  # sd_booted(3)
 UNITS = "/etc/systemd/system"
 CONTROL = ("/run/systemd/system.control", "/etc/systemd/system.control")
 """Where ``systemctl set-property`` keeps its drop-ins, those until the next boot first."""
@@ -49,6 +51,24 @@ def show(units: Sequence[str], properties: Iterable[str]) -> dict[str, dict[str,
     for unit, block in zip(units, blocks):
         found[unit] = dict(line.split("=", 1) for line in block.strip().splitlines() if "=" in line)
     return found
+
+
+def manager(prop: str) -> str:
+    """A property of systemd itself, such as DefaultTasksMax."""
+    return command.run(["systemctl", "show", "--value", f"--property={prop}"]).stdout.strip()
+
+
+def drop_in_path(unit: str, name: str) -> str:
+    return f"{UNITS}/{unit}.d/{name}"
+
+
+def with_drop_in(name: str) -> list[str]:
+    """The units for which the administrator has a drop-in of that name."""
+    try:
+        folders = [folder[: -len(".d")] for folder in os.listdir(UNITS) if folder.endswith(".d")]
+    except OSError:
+        return []
+    return sorted(unit for unit in folders if os.path.exists(drop_in_path(unit, name)))
 
 
 _reload = Shared(lambda: command.run(["systemctl", "daemon-reload"]))
@@ -93,8 +113,10 @@ def set_runtime(unit: str, settings: Iterable[str]) -> None:
 
 def forget_set(unit: str, names: Iterable[str]) -> None:
     """Take away what ``systemctl set-property`` left on disk; values in force stay until systemd reads its files."""
+    # Times may be named as the property is, and not as the setting.
+    named = [spelled for name in names for spelled in (name, re.sub("Sec$", "USec", name))]
     for folder in CONTROL:
-        for name in names:
+        for name in named:
             files.remove(f"{folder}/{unit}.d/50-{name}.conf")
         with contextlib.suppress(OSError):  # it isn't there, or holds something else
             os.rmdir(f"{folder}/{unit}.d")

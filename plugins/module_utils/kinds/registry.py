@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees im
         qemu_image,
         qemu_vm,
         rootfs,
+        systemd_resources,
     )
 
 KINDS = {
@@ -40,6 +41,7 @@ KINDS = {
     "qemu_image": "QemuImage",
     "qemu_vm": "QemuVm",
     "rootfs": "Rootfs",
+    "systemd_resources": "SystemdResources",
 }
 
 
