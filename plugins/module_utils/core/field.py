@@ -44,6 +44,7 @@ class Field:
         choices: The values that are allowed.
         aliases: Other names of the option.
         secret: Never shown.
+        public: Shown, though its name sounds like that of a secret; Ansible wants to be told.
         export: Whether an export writes it; off for what the engine derives.
         check: Raises ValueError for canonical values that are not allowed.
     """
@@ -59,6 +60,7 @@ class Field:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     secret: bool = False
+    public: bool = False
     export: bool = True
     check: Callable[[Any], None] | None = None
 
@@ -77,8 +79,8 @@ class Field:
             entry["choices"] = list(self.choices)
         if self.aliases:
             entry["aliases"] = list(self.aliases)
-        if self.secret:
-            entry["no_log"] = True
+        if self.secret or self.public:
+            entry["no_log"] = self.secret
         return entry
 
     def decode(self, value: Any) -> Any:

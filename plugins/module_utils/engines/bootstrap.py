@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Root file systems of Debian and its relatives, by mmdebstrap, and disks made of them, by mke2fs."""
+"""Root file systems of Debian and its relatives, by mmdebstrap."""
 
 from __future__ import annotations
 
@@ -10,8 +10,35 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core import command, progress
-from . import trees
+from ..core import command
+from . import complaints, trees
+from .complaints import Complaint
+from .trees import Work
+
+COMPLAINTS = (
+    Complaint(
+        r"Unable to locate package |has no installation candidate|Couldn't find any package",
+        "packages",
+        "Check their names, and the components",
+    ),
+    Complaint(
+        r"Could not (?:resolve|connect)|failure resolving|Connection (?:refused|timed out|failed)|No route|unreachable",
+        "mirror",
+        "Check the mirror, and that the host may reach it",
+    ),
+    Complaint(
+        r"NO_PUBKEY|is not signed|Missing key|couldn't be verified|(?:keyring|key) .*does not exist",
+        "keyring",
+        "Name the keyring that the archive is signed with",
+    ),
+    Complaint(r"does not have a Release file", "suite", "Check that the mirror has this suite"),
+    Complaint(
+        r"unmet dependencies|but it is not (?:going to be installed|installable)",
+        "packages",
+        "Name what they depend on, or its component",
+    ),
+)
+"""What is nearest to the cause comes first: apt says of an archive that isn't reached that it has no Release, too."""
 
 _STEP = re.compile(r"I: (.*)")
 _HOOKS = {
@@ -19,18 +46,6 @@ _HOOKS = {
     "running special hook: download": "taking files out of it",
     "running --customize-hook": "running what is to run in it",
 }
-
-# As root of a user namespace: owners as in the archive, and not as of the user who makes the disk. Device nodes can't
-# be made there, and the kernel makes them anyway. $1 archive, $2 scratch directory, $3 mke2fs, $4… its arguments
-_MAPPED = """
-chmod 755 "$2"
-tar --directory "$2" --xattrs --xattrs-include='*' --numeric-owner --exclude='./dev/*' \\
-    --extract --preserve-permissions --file "$1"
-shift
-tree=$1
-shift
-exec "$@" -d "$tree"
-"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class Debian:
         overlay: A folder whose files are laid over the tree before packages are configured.
         run: Programs to run inside, at the end.
         extract: Files to copy out of it, by where they go.
+        keyring: What the archive is signed with; None: what the host's own apt trusts.
     """
 
     suite: str
@@ -56,6 +72,7 @@ class Debian:
     overlay: str | None = None
     run: Sequence[Sequence[str]] = ()
     extract: Mapping[str, str] | None = None
+    keyring: str | None = None
 
 
 def _hook(*words: str) -> str:
@@ -67,14 +84,13 @@ def rootless() -> bool:
     return os.geteuid() != 0
 
 
-def debootstrap(debian: Debian, path: str, format: str, handles: Sequence[int] = ()) -> None:
-    """Make a tree: a directory, or a tar archive.
+def build(debian: Debian, work: Work, *, archive: bool = False) -> None:
+    """Make a tree.
 
     Args:
         debian: What goes into it.
-        path: Where; nothing is there yet.
-        format: ``directory`` or ``tar``.
-        handles: Open files that mmdebstrap inherits.
+        work: Where; the tree is an empty directory, or isn't there yet.
+        archive: Whether an archive is made of it instead, which has the right owners in it without root, too.
 
     Raises:
         StrataError: mmdebstrap is missing or failed; the message ends with its last lines.
@@ -82,6 +98,7 @@ def debootstrap(debian: Debian, path: str, format: str, handles: Sequence[int] =
     tool = command.need("mmdebstrap", "mmdebstrap")
     if rootless():
         command.need("newuidmap", "uidmap")
+    path, format = (work.archive, "tar") if archive else (work.tree, "directory")
     argv = [tool, f"--format={format}", f"--variant={debian.variant}", f"--components={','.join(debian.components)}"]
     argv += [f"--mode={'unshare' if rootless() else 'root'}"]
     if debian.packages:
@@ -91,8 +108,10 @@ def debootstrap(debian: Debian, path: str, format: str, handles: Sequence[int] =
     argv += ["--dpkgopt=force-confold", "--dpkgopt=force-unsafe-io"]
     argv += ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
     argv += ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright"]
-    overlay = f"{path}.overlay.tar"
+    if debian.keyring:
+        argv += [f"--keyring={debian.keyring}"]
     if debian.overlay:
+        overlay = f"{work.folder}/overlay.tar"
         trees.pack(debian.overlay, overlay)
         argv += [f"--essential-hook={_hook('tar-in', overlay, '/')}"]
     for words in debian.run:
@@ -102,10 +121,7 @@ def debootstrap(debian: Debian, path: str, format: str, handles: Sequence[int] =
     argv += [debian.suite, path, *([debian.mirror] if debian.mirror else [])]
     # What it can't make in place, it makes in a scratch folder: a whole system, which a /tmp in memory may not hold.
     scratch = {"TMPDIR": os.environ.get("TMPDIR", "/var/tmp")}
-    try:
-        progress.run(argv, _tell, env=scratch, handles=handles)
-    finally:
-        trees.remove(overlay)
+    complaints.run(argv, _tell, COMPLAINTS, env=scratch, handles=work.handles)
 
 
 def _tell(line: str) -> str | None:
@@ -116,34 +132,3 @@ def _tell(line: str) -> str | None:
         if found.group(1).startswith(words):
             return said
     return found.group(1).rstrip(".")
-
-
-def disk(debian: Debian, path: str, size: int, label: str, handles: Sequence[int] = ()) -> None:
-    """Make a disk image with one ext4 file system, without mounting anything.
-
-    Args:
-        debian: What goes into it.
-        path: The image, made anew; blocks that hold nothing take no room.
-        size: In bytes.
-        label: The file system's label.
-        handles: Open files that the programs inherit.
-
-    Raises:
-        StrataError: A program is missing or failed; the message ends with its last lines.
-    """
-    tool = command.need("mke2fs", "e2fsprogs")
-    source, tree = f"{path}.source", f"{path}.tree"
-    debootstrap(debian, source, "tar" if rootless() else "directory", handles)
-    with open(path, "wb") as file:
-        file.truncate(size)
-    lazy = "lazy_itable_init=1,lazy_journal_init=1"
-    argv = [tool, "-q", "-F", "-t", "ext4", "-m", "0", "-E", lazy, "-L", label, path]
-    progress.say(f"writing a disk of {size // 1024**2} MiB")
-    if rootless():
-        os.mkdir(tree)
-        unshare = [command.need("unshare", "util-linux"), "--map-root-user", "--map-auto", "--fork"]
-        command.run([*unshare, "sh", "-e", "-c", _MAPPED, "sh", source, tree, *argv])
-    else:
-        command.run([*argv, "-d", source])
-    for leftover in (source, tree):
-        trees.remove(leftover)

@@ -11,14 +11,43 @@ import hashlib
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..core import command
 from ..core.errors import StrataError
+from . import mounts
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # include/uapi/linux/fs.h
+_BTRFS_IOC_SUBVOL_CREATE = 0x5000940E  # include/uapi/linux/btrfs.h: _IOW(0x94, 14, struct btrfs_ioctl_vol_args)
+_BTRFS_NAME_MAX = 4088
+_BTRFS_TOP_INODE = 256  # include/uapi/linux/btrfs_tree.h: BTRFS_FIRST_FREE_OBJECTID
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where something is made before it is put in its place: everything of it in one folder, beside that place.
+
+    Attributes:
+        folder: The folder.
+        handles: Open files that programs inherit, so that they hold the place on when this process is killed.
+        mapped: The tree belongs to subordinate IDs of the user. A directory can't be moved to another one by who may
+            not write to it (fs/namei.c: vfs_rename), so it is beside the folder, as the place where it goes.
+    """
+
+    folder: str
+    handles: Sequence[int] = ()
+    mapped: bool = False
+
+    @property
+    def tree(self) -> str:
+        return f"{self.folder}.tree" if self.mapped else f"{self.folder}/tree"
+
+    @property
+    def archive(self) -> str:
+        return f"{self.folder}/tree.tar"
 
 
 def digest(top: str) -> str:
@@ -66,6 +95,11 @@ def _as_roots(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
+def lock(path: str) -> str:
+    """The file that is locked by whoever makes something at a path."""
+    return f"{path}.strata-lock"
+
+
 @contextmanager
 def held(path: str) -> Iterator[int]:
     """Hold a place while something is made there: whoever else makes it waits.
@@ -73,18 +107,18 @@ def held(path: str) -> Iterator[int]:
     Yields:
         A handle. Programs that inherit it hold the place on when this process is killed.
     """
-    lock = f"{path}.strata-lock"
+    name = lock(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.path.exists(lock) and os.path.samestat(os.stat(lock), os.fstat(handle)):
+        if os.path.exists(name) and os.path.samestat(os.stat(name), os.fstat(handle)):
             break
         os.close(handle)  # whoever held it has removed it meanwhile
     try:
         yield handle
     finally:
-        os.unlink(lock)
+        os.unlink(name)
         os.close(handle)
 
 
@@ -99,15 +133,26 @@ def swap(fresh: str, path: str) -> None:
     if done == 0:
         return
     code = ctypes.get_errno()
-    if code not in (errno.ENOENT, errno.EINVAL, errno.ENOSYS):
+    if code not in (errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EXDEV):
         raise StrataError(f"could not put {path} in place: {os.strerror(code)}")
-    # Nothing there yet, or a file system that can't exchange: then there is a moment with neither.
-    aside = f"{path}.strata-previous"
+    # Nothing there yet, or a file system that can't exchange (btrfs: a subvolume and what is none): then there is a
+    # moment with neither.
+    aside = f"{fresh}.strata-previous"
     if os.path.lexists(path):
         os.rename(path, aside)
     os.rename(fresh, path)
     if os.path.lexists(aside):
         os.rename(aside, fresh)
+
+
+def put_aside(path: str, work: Work) -> None:
+    """Have something gone from its place in one step: half of a tree would count as a whole one.
+
+    Raises:
+        OSError: The file system refused.
+    """
+    os.mkdir(work.folder, 0o700)
+    os.rename(path, work.tree)
 
 
 def remove(path: str) -> None:
@@ -121,7 +166,7 @@ def remove(path: str) -> None:
     if os.path.islink(path) or not os.path.isdir(path):
         os.unlink(path)
         return
-    mounted = _mounts_below(path)
+    mounted = [mount.point for mount in mounts.table().below(os.path.realpath(path))]
     if mounted:
         raise StrataError(f"{path} has {', '.join(mounted)} mounted in it", hint="Unmount it first")
     try:
@@ -140,10 +185,35 @@ def _remove_mapped(path: str) -> None:
     command.run([tool, "--map-root-user", "--map-auto", "rm", "-rf", "--one-file-system", "--", path])
 
 
-def _mounts_below(top: str) -> list[str]:
-    prefix = os.path.realpath(top) + "/"
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        points = (line.split()[4] for line in file)
-        # proc_pid_mountinfo(5): blanks and backslashes are octal
-        decoded = (point.encode().decode("unicode_escape") if "\\" in point else point for point in points)
-        return sorted(point for point in decoded if point.startswith(prefix))
+def sync(path: str) -> None:
+    """Have the disk hold what was written to the file system of a path, before others count on it being there."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        ctypes.CDLL(None).syncfs(handle)
+    finally:
+        os.close(handle)
+
+
+def on_btrfs(path: str) -> bool:
+    """Whether a path is on btrfs, or would be if it were there."""
+    holding = mounts.table().holding(os.path.realpath(path))
+    return holding is not None and holding.type == "btrfs"
+
+
+def is_subvolume(path: str) -> bool:
+    return os.path.isdir(path) and os.stat(path).st_ino == _BTRFS_TOP_INODE and on_btrfs(path)
+
+
+def make_subvolume(path: str) -> None:
+    """Make an empty subvolume; it is taken away like a directory.
+
+    Raises:
+        OSError: It can't be made there.
+    """
+    folder, name = os.path.split(path)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        argument = bytearray(8) + os.fsencode(name).ljust(_BTRFS_NAME_MAX, b"\0")
+        fcntl.ioctl(handle, _BTRFS_IOC_SUBVOL_CREATE, argument)
+    finally:
+        os.close(handle)

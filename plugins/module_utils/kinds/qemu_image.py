@@ -15,7 +15,7 @@ from ..core.errors import StrataError
 from ..core.field import Field, Role, structure
 from ..core.plan import Effect, Plan, State
 from ..core.resource import Resource, Thing
-from ..engines import qcow2
+from ..engines import mounts, occupants, qcow2
 
 NEXT = ".strata-next"
 
@@ -76,14 +76,20 @@ class QemuImage(Resource):
         return State("present", config, owner=files.owner(path))
 
     def files(self) -> list[tuple[str, str]]:
+        if self.target == "absent":
+            return []
         sources = {"backing": self.spec.get("backing", {}).get("path"), "convert_from": self.spec.get("convert_from")}
         return [(option, path) for option, path in sources.items() if path]
 
     def observe(self, engine: Any, state: State) -> State:
+        if self.target == "absent":
+            return replace(state, facts={"users": occupants.users(self.name)}) if state.exists else state
         return replace(state, facts={**state.facts, "missing": self.missing()})
 
     def plan(self, state: State) -> Plan:
         plan = super().plan(state)
+        if state.facts.get("users"):
+            raise mounts.busy(self.name, state.facts["users"]).at(self.entry)
         if "create" in plan.steps:
             for option, path in state.facts.get("missing", ()):
                 raise StrataError("is not there", option=option, value=path, entry=self.entry)
@@ -125,7 +131,5 @@ class QemuImage(Resource):
         qcow2.resize(self.name, plan.state.config["format"], plan.want["size"])
 
     def remove(self, engine: Any, plan: Plan) -> None:
-        try:
-            os.unlink(self.name)
-        except OSError as error:
-            raise StrataError(f"could not remove {self.name}: {error.strerror}") from None
+        files.remove(self.name + NEXT)
+        files.remove(self.name)
