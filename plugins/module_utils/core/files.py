@@ -21,11 +21,11 @@ def read(path: str) -> str | None:
         return None
 
 
-def write(path: str, text: str, mode: int | None = None) -> None:
+def write(path: str, text: str, mode: int | None = None, *, owned_by: str | None = None) -> None:
     """Replace a file's content in one step.
 
     An existing file keeps its owner and, where no mode is given, its mode; a new one gets 0644. Missing folders
-    are made.
+    are made. ``owned_by`` is noted on it as ``set_owner`` does, in the same step.
 
     Raises:
         StrataError: The file system refused (full, read-only, no permission).
@@ -43,6 +43,8 @@ def write(path: str, text: str, mode: int | None = None) -> None:
                 os.fchmod(file.fileno(), mode)
                 if old is not None and os.geteuid() == 0:
                     os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                if owned_by is not None:
+                    set_owner(temporary, owned_by)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

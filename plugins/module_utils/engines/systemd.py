@@ -23,7 +23,7 @@ INFINITY = "infinity"
 
 def booted() -> bool:
     """Whether systemd runs this host (sd_booted(3))."""
-    return os.path.isdir("/run/systemd/system")
+    return os.path.isdir(RUNNING)
 
 
 def need() -> None:

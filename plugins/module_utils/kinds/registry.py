@@ -11,6 +11,7 @@ from ..core.resource import Resource
 
 if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees imported
     from . import (  # noqa: F401
+        apparmor_profile,
         cgroup,
         chroot,
         docker_container,
@@ -24,10 +25,12 @@ if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees im
         qemu_image,
         qemu_vm,
         rootfs,
+        seccomp_profile,
         systemd_resources,
     )
 
 KINDS = {
+    "apparmor_profile": "ApparmorProfile",
     "cgroup": "Cgroup",
     "chroot": "Chroot",
     "docker_container": "DockerContainer",
@@ -41,6 +44,7 @@ KINDS = {
     "qemu_image": "QemuImage",
     "qemu_vm": "QemuVm",
     "rootfs": "Rootfs",
+    "seccomp_profile": "SeccompProfile",
     "systemd_resources": "SystemdResources",
 }
 
