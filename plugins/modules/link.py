@@ -52,7 +52,7 @@ options:
     type: int
   mac:
     description:
-      - The MAC address.
+      - The MAC address. A port of a bond has that of the bond, where it is declared.
     type: str
   master:
     description:
@@ -194,7 +194,7 @@ options:
         type: int
       mac:
         description:
-          - The MAC address.
+          - The MAC address. A port of a bond has that of the bond, where it is declared.
         type: str
       master:
         description:

@@ -56,7 +56,7 @@ options:
         type: int
       mac:
         description:
-          - The MAC address.
+          - The MAC address. A port of a bond has that of the bond, where it is declared.
         type: str
       master:
         description:
@@ -198,7 +198,7 @@ options:
             type: int
           mac:
             description:
-              - The MAC address.
+              - The MAC address. A port of a bond has that of the bond, where it is declared.
             type: str
           master:
             description:

@@ -72,7 +72,7 @@ def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[
             if kind is None:
                 raise StrataError(f"there is no kind {word!r}", option="kinds", hint=f"Kinds are: {', '.join(known)}")
             try:
-                found = kind.read_many(kind.open({}), None if kind.listed else record.names(applied, word))
+                found = kind.read_many(kind.open({}), None if kind.listed else record.names(applied, kind))
             except StrataError as error:
                 if asked:
                     raise

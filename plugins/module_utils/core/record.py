@@ -42,9 +42,11 @@ def save(stack: str, resources: Mapping[str, Mapping[str, Any]]) -> None:
         files.remove(path(stack))
 
 
-def names(resources: Mapping[str, Any], kind: str) -> list[str]:
+def names(resources: Mapping[str, Mapping[str, Any]], kind: type[Resource]) -> list[str]:
     """The names of one kind in a record."""
-    return [entry.partition("/")[2] for entry in resources if entry.startswith(f"{kind}/")]
+    (identity,) = [field for field in kind.fields if field.name == kind.identity]
+    kept = [options for key, options in resources.items() if key.startswith(f"{kind.kind}/")]
+    return [str(identity.decode(options[kind.identity])) for options in kept if kind.identity in options]
 
 
 def options(resource: Resource) -> dict[str, Any]:

@@ -166,6 +166,13 @@ class Resource:
     def entry(self) -> str:
         return f"{self.kind}/{self.name}"
 
+    @classmethod
+    def key(cls, options: Mapping[str, Any]) -> str:
+        """What a record calls a resource: its entry, and how it is reached, where names may be the same as elsewhere."""
+        usual = {field.name: field.given for field in cls.fields if field.role is Role.CONNECT}
+        reached = [f"{name}={options[name]}" for name in usual if options.get(name) not in (None, usual[name])]
+        return " ".join([f"{cls.kind}/{options.get(cls.identity)}", *reached])
+
     @property
     def target(self) -> str | None:
         """The status that the option ``state`` asks for."""

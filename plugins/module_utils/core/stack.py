@@ -60,6 +60,10 @@ def _reach(resource: Resource) -> Hashable:
     return type(resource), resource.connection(resource.spec)
 
 
+def _key(item: Item) -> str:
+    return item.resource.key(item.resource.options)
+
+
 class Stack:
     """A host's declared resources.
 
@@ -133,7 +137,7 @@ class Stack:
             raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get(kind.identity)}")
         given = checked.validated_parameters
         # An entry is a whole declaration: what it gave last time and gives no more goes back to its default.
-        applied = self.record.get(f"{word}/{given.get(kind.identity)}")
+        applied = self.record.get(kind.key(given))
         return kind(given, owner=self.name, applied=applied)
 
     def _tie(self) -> None:
@@ -181,7 +185,7 @@ class Stack:
             return list(declared)
         if sample.listed:
             return None
-        return sorted({*declared, *record.names(self.record, sample.kind)})
+        return sorted({*declared, *record.names(self.record, type(sample))})
 
     def _observe(self, group: list[Item]) -> None:
         sample = group[0].resource
@@ -306,15 +310,15 @@ class Stack:
         ahead = dict(self.record)
         for item in self.items:
             if not item.pruned:
-                entry = item.resource.entry
-                ahead[entry] = {**self.record.get(entry, {}), **record.options(item.resource)}
+                key = _key(item)
+                ahead[key] = {**self.record.get(key, {}), **record.options(item.resource)}
         record.save(self.name, ahead)
 
     def _settle(self) -> None:
         settled = {
-            item.resource.entry: record.options(item.resource)
+            _key(item): record.options(item.resource)
             if item.error is None
-            else {**self.record.get(item.resource.entry, {}), **record.options(item.resource)}
+            else {**self.record.get(_key(item), {}), **record.options(item.resource)}
             for item in self.items
             if not item.pruned or item.error is not None
         }

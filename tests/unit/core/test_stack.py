@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.strata.virt.plugins.module_utils.core import limits, policy, record
 from ansible_collections.strata.virt.plugins.module_utils.core.codec import LINE
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
-from ansible_collections.strata.virt.plugins.module_utils.core.field import Field
+from ansible_collections.strata.virt.plugins.module_utils.core.field import Field, Role
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import Layer, State
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import Resource
 from ansible_collections.strata.virt.plugins.module_utils.core.stack import Stack
@@ -132,12 +132,25 @@ class Deaf(Thing):
         raise StrataError("the daemon is not running", hint="Start it")
 
 
-KINDS = {kind.kind: kind for kind in (Thing, Base, User, Chained, Unlisted, Deaf)}
+class Distant(Thing):
+    """One whose engine is one of several."""
+
+    kind = "distant"
+    fields = (*Thing.fields, Field("place", LINE, role=Role.CONNECT))
+
+    @classmethod
+    def open(cls, spec):
+        return PLACES[spec.get("place", "here")]
+
+
+PLACES = {"here": Engine(), "there": Engine()}
+KINDS = {kind.kind: kind for kind in (Thing, Base, User, Chained, Unlisted, Deaf, Distant)}
 
 
 @pytest.fixture(autouse=True)
 def _fresh(tmp_path, monkeypatch):
-    ENGINE.__init__()
+    for engine in (ENGINE, *PLACES.values()):
+        engine.__init__()
     monkeypatch.setattr(record, "FOLDER", str(tmp_path))
 
 
@@ -366,3 +379,15 @@ def test_what_cant_be_listed_is_pruned_by_the_record():
     assert list(ENGINE.there) == [("unlisted", "a")]
     stack()
     assert ENGINE.there == {}
+
+
+def test_what_has_the_same_name_elsewhere_is_another_one():
+    here, there = {"name": "a", "colour": "red"}, {"name": "a", "place": "there"}
+    stack({"distant": here}, {"distant": there})
+    assert not stack({"distant": there}, {"distant": here})["changed"]
+    colours = {place: engine.there["distant", "a"]["config"].get("colour") for place, engine in PLACES.items()}
+    assert colours == {"here": "red", "there": None}
+    stack({"distant": {"name": "a"}}, {"distant": there})
+    assert PLACES["here"].there["distant", "a"]["config"]["colour"] == "grey"
+    stack()
+    assert [engine.there for engine in PLACES.values()] == [{}, {}]

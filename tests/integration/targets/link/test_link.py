@@ -404,10 +404,11 @@ def every(netns: str | None = None) -> list[dict]:
         {"name": "ev-macvlan", "type": "macvlan", "parent": "ev-dummy", "macvlan": {"mode": "bridge"}},
         {"name": "ev-ipvlan", "type": "ipvlan", "parent": "ev-dummy2", "ipvlan": {"mode": "l2"}},
         {"name": "ev-vxlan", "type": "vxlan", "vxlan": {"id": 7, "local": "192.0.2.1", "remote": "192.0.2.9"}},
-        {"name": "ev-port", "type": "dummy", "master": "ev-bond", "mac": "02:00:00:00:98:01"},
+        {"name": "ev-port", "type": "dummy", "master": "ev-bond"},
         {"name": "ev-tap", "type": "tap", "master": "ev-bridge", "tun": {"owner": "nobody"}},
         {"name": "ev-veth", "type": "veth", "peer": {"name": "ev-peer", "netns": netns, "master": "ev-bridge"}},
-        {"name": "ev-bond", "type": "bond", "bond": {"mode": "active-backup", "miimon": 100}},
+        # A port has its bond's address, so that is where one is declared.
+        {"name": "ev-bond", "type": "bond", "mac": "02:00:00:00:98:01", "bond": {"mode": "active-backup", "miimon": 100}},
         {"name": "ev-tun", "type": "tun", "addresses": ["10.98.0.1/24", "fd00:98::1/64"]},
         {"name": "ev-bridge", "type": "bridge", "bridge": {"vlan_filtering": True, "stp": True, "forward_delay": 4}},
         {"name": "ev-dummy", "type": "dummy", "mtu": 9000, "addresses": ["10.98.1.1/24"]},
@@ -451,6 +452,7 @@ def test_every_type_on_the_host_and_in_a_namespace(netns):
             assert (data["ev-bond"]["mode"], data["ev-bond"]["miimon"]) == ("active-backup", 100)
             assert (data["ev-tap"]["type"], data["ev-tap"]["user"]) == ("tap", "nobody")
             assert data["ev-tun"]["type"] == "tun"
+            assert seen["ev-port"]["address"] == seen["ev-bond"]["address"] == "02:00:00:00:98:01"
             ports = {name: seen[name].get("master") for name in ("ev-port", "ev-tap", "ev-peer")}
             assert ports == {"ev-port": "ev-bond", "ev-tap": "ev-bridge", "ev-peer": "ev-bridge"}
         changed = [
