@@ -111,6 +111,16 @@ def set_runtime(unit: str, settings: Iterable[str]) -> None:
     command.run(["systemctl", "set-property", "--runtime", "--", unit, *settings])
 
 
+def kept_set(unit: str) -> set[str]:
+    """The settings of which ``systemctl set-property`` left something on disk."""
+    found: set[str] = set()
+    for folder in CONTROL:
+        with contextlib.suppress(OSError):
+            found.update(os.listdir(f"{folder}/{unit}.d"))
+    names = [file[len("50-") : -len(".conf")] for file in found if file.startswith("50-") and file.endswith(".conf")]
+    return {re.sub("USec$", "Sec", name) for name in names}
+
+
 def forget_set(unit: str, names: Iterable[str]) -> None:
     """Take away what ``systemctl set-property`` left on disk; values in force stay until systemd reads its files."""
     # Times may be named as the property is, and not as the setting.

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What slices, services and scopes of systemd are held to: a drop-in for every start, beside what holds right now.
 
-systemd reads drop-ins anew by daemon-reload, and then says what is in them, but leaves the kernel's files of what runs
-as they are. ``set-property --runtime`` writes both. So what runs is changed by that, which also refuses what systemd
-doesn't know before anything is stored; the drop-in is written; what set-property left on disk is taken away; and a
-reload, one for all units of a stack, has systemd go by the drop-in.
+systemd reads drop-ins anew by daemon-reload, and then says what is in them, but writes the kernel's files only when
+something else has it look at the unit, such as a change to a sibling. ``set-property --runtime`` writes both. So what
+runs is changed by that, which also refuses what systemd doesn't know before anything is stored; the drop-in is written;
+what set-property left on disk is taken away; and a reload, one for all units of a stack, has systemd go by the drop-in.
+All that is declared is set, also what the kernel's files say already: systemd may be about to write something else.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _DIRECTIVE = re.compile(
     r"(Default|Effective)?(Startup)?(CPU|Allowed|Memory|Tasks|IO|IP|Device|ManagedOOM|SocketBind|RestrictNetwork|NFTSet"
     r"|BPFProgram|CoredumpReceive)[A-Za-z]*"
 )
+_CPUSETS = ("cpuset_cpus", "cpuset_mems")
 _TYPED = {directive: name for name, control in CONTROLS.items() for directive in control.directives}
 
 
@@ -141,6 +143,7 @@ class SystemdResources(Resource):
             "group": group,
             "others": [path for path in kept if path != own],
             "somebody_elses": os.path.exists(own) and not owners,
+            "set_apart": sorted(systemd.kept_set(unit)),
             "stale": bool(owners) and there and (own not in loaded or shown.get("NeedDaemonReload") == "yes"),
         }
         live = cls._live(unit, shown, told, config, group) if there else None
@@ -157,6 +160,8 @@ class SystemdResources(Resource):
         for field in _CONTROLS:
             exact = field.name in ("cpus", "cpu_period") and quota_as_told(shown, texts.get("cpu.max", ""))
             seen = None if exact else field.at.read_files(texts)
+            if field.name in _CPUSETS and told[field.name] == "" and seen == cgroupfs.online()[field.name]:
+                seen = ""  # as _runtime leaves it
             live[field.name] = live[field.name] if seen is None else seen
         passing = {
             key: _words(unit, [f"{folder}/{unit}.d/50-{key}.conf" for folder in systemd.CONTROL])
@@ -177,6 +182,8 @@ class SystemdResources(Resource):
     def observe(self, engine: None, state: State) -> State:
         if self.target == "absent":
             return state
+        if not state.facts:  # all that have a drop-in were read, and it has none yet
+            state = self.read_many(engine, [self.name])[self.name]
         try:
             devices = iolimits.disks(self.spec.get("io", ()))
         except StrataError as error:
@@ -224,7 +231,7 @@ class SystemdResources(Resource):
                 )
         if any(row.get("latency") for row in values.get("io", ())) and not state.facts["has_latency"]:
             raise StrataError("needs io.latency, which this kernel doesn't have", option="io.latency")
-        for option, what in (("cpuset_cpus", "cpu"), ("cpuset_mems", "memory node")):
+        for option, what in zip(_CPUSETS, ("cpu", "memory node")):
             gone = limits.numbers(values.get(option) or "") - limits.numbers(state.facts["online"][option])
             if gone:
                 reason = f"this host has no {what} {limits.listed(gone)}: it has {state.facts['online'][option]}"
@@ -255,7 +262,8 @@ class SystemdResources(Resource):
         if self.target == "absent" or not state.exists:
             return plan
         steps = ("update",) if {"configure", "update"} & set(plan.steps) else plan.steps
-        if state.facts["stale"] and not steps:
+        left = dict(_assignments(plan.want, {})).keys() & set(state.facts["set_apart"])
+        if (state.facts["stale"] or left) and not steps:
             # A run was killed: systemd still goes by what it read before.
             change = Change("unit", "as systemd read it before", "as it is stored", Effect.LIVE)
             return replace(plan, changes=(change,), steps=("update",))
@@ -264,20 +272,18 @@ class SystemdResources(Resource):
     # Doing: see the top of the file for the order.
 
     def create(self, engine: None, plan: Plan) -> None:
-        live = plan.state.live or {}
-        wanted = {name: value for name, value in plan.want.items() if live.get(name) != value}
-        self._apply(plan, plan.want, wanted, self.owner)
+        self._apply(plan, plan.want, self.owner)
 
     def update(self, engine: None, plan: Plan) -> None:
-        self._apply(plan, plan.of(Layer.CONFIG), plan.of(Layer.LIVE), None)
+        self._apply(plan, plan.of(Layer.CONFIG), None)
 
-    def _apply(self, plan: Plan, kept: Mapping[str, Any], live: Mapping[str, Any], owner: str | None) -> None:
+    def _apply(self, plan: Plan, kept: Mapping[str, Any], owner: str | None) -> None:
         now = plan.state.live or {}
         if plan.state.facts["group"]:
-            rows = {"io": iolimits.merged(now.get("io"), live["io"])} if "io" in live else {}
-            changed = _assignments({**live, **rows}, now)
-            if changed:
-                systemd.set_runtime(self.name, [f"{key}={text}" for key, texts in changed for text in texts])
+            rows = {"io": iolimits.merged(now.get("io"), plan.want["io"])} if "io" in plan.want else {}
+            settings = _runtime(dict(_assignments({**plan.want, **rows}, now)), now)
+            if settings:
+                systemd.set_runtime(self.name, settings)
         path = plan.state.facts["drop_in"]
         old = files.read(path)
         text = self._text(old, plan, kept, owner)
@@ -311,7 +317,7 @@ class SystemdResources(Resource):
         mine, rest = _words(self.name, [path]), _words(self.name, plan.state.facts["others"])
         usual = {key: texts for field in _CONTROLS for key, texts in field.at.write(self._usual(field)).items()}
         back = {key: rest.get(key, usual.get(key)) for key in mine}
-        settings = [f"{key}={text}" for key, texts in back.items() for text in texts or ()]
+        settings = _runtime({key: texts or [] for key, texts in back.items()}, plan.state.live or {})
         if group and settings:
             systemd.set_runtime(self.name, settings)
         systemd.forget_set(self.name, list(mine))
@@ -360,3 +366,17 @@ def _assignments(values: Mapping[str, Any], now: Mapping[str, Any]) -> list[tupl
             have = now.get(name) or {}
             found.update({key: _texts(text) for key, text in value.items() if key not in have or have[key] != text})
     return list(found.items())
+
+
+def _runtime(assigned: Mapping[str, list[str]], now: Mapping[str, Any]) -> list[str]:
+    """Directives for set-property.
+
+    The cpus of a group with processes can't be taken back to none (kernel/cgroup/cpuset.c: validate_change), and
+    systemd doesn't even try to: in their place it gets all that there are, until systemd reads its files.
+    """
+    whole = {key: list(texts) for key, texts in assigned.items()}
+    for option in _CPUSETS:
+        (key,) = CONTROLS[option].directives
+        if now.get(option) and whole.get(key) == [""]:
+            whole[key] = [cgroupfs.online()[option]]
+    return [f"{key}={text}" for key, texts in whole.items() for text in texts]

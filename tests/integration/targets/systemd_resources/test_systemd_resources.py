@@ -25,7 +25,8 @@ USUAL = {
     "pids.max": "max",
     "io.max": "",
     "io.weight": "default 100",
-    "cpuset.cpus": "",
+    # cpuset.cpus itself can't be emptied again while there are processes.
+    "cpuset.cpus.effective": (MOUNT / "cpuset.cpus.effective").read_text().strip(),
 }
 DISK = os.path.basename(os.path.realpath(run("findmnt", "--noheadings", "--output", "SOURCE", "/")))
 NUMBER = Path(f"/sys/class/block/{DISK}/dev").read_text().strip()
@@ -108,7 +109,7 @@ class TestSystemdResources(Convergence):
             "pids.max": "256",
             "io.weight": "default 200",
             "io.max": f"{NUMBER} rbps=10485760 wbps=max riops=max wiops=100",
-            "cpuset.cpus": "0",
+            "cpuset.cpus.effective": "0",
             "stale": "no",
             "control": [],
         },
@@ -140,18 +141,23 @@ class TestSystemdResources(Convergence):
     )
 
     def test_absent_lets_hold_what_the_other_files_say(self):
-        unit = self.case.name
+        unit = "stratatesttheirs.slice"  # theirs goes on to hold until the slice ends
         occupied(unit)
         theirs = UNITS / f"{unit}.d" / "10-theirs.conf"
         theirs.parent.mkdir(exist_ok=True)
         theirs.write_text("[Slice]\nMemoryMax=512M\n")
         run("systemctl", "daemon-reload")
         try:
-            self.apply({"memory": "1G", "pids_limit": 9})
-            self.sees({"memory.max": "1073741824", "pids.max": "9"})
+            self.apply({"memory": "1G", "pids_limit": 9}, unit)
+            self.sees({"memory.max": "1073741824", "pids.max": "9"}, unit)
             with pytest.raises(Failed, match=r"none of systemd\.resource-control"):
-                self.apply({"properties": {"Nice": 3}})
-            self.foretold({"state": "absent"})
+                self.apply({"properties": {"Nice": 3}}, unit)
+            before = look(unit), kernel(MOUNT / unit)
+            forecast = self.apply({"state": "absent"}, unit, check=True)
+            assert (look(unit), kernel(MOUNT / unit)) == before, "check mode touched the host"
+            done = self.apply({"state": "absent"}, unit)
+            for key in ("changed", "changes", "diff", "restart_required"):
+                assert forecast[key] == done[key], f"check mode foretold another {key}"
             assert kernel(MOUNT / unit) == {**USUAL, "memory.max": str(512 << 20)}
             assert show(unit, "MemoryMax") == str(512 << 20)
             assert sleeper(unit)
