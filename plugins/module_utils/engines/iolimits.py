@@ -120,6 +120,12 @@ def _plain(row: Row) -> bool:
     return all(row.get(key, value) == value for key, value in FREE.items())
 
 
+def limiting(wanted: Iterable[Row]) -> tuple[dict[str, Any], ...]:
+    """The rows without what a device has that nobody limited."""
+    bare = [{key: value for key, value in row.items() if key not in FREE or FREE[key] != value} for row in wanted]
+    return tuple(row for row in bare if len(row) > 1)
+
+
 def costed() -> list[str]:
     """The disks whose io is weighed: the others have no cost model (block/blk-iocost.c)."""
     text = cgroupfs.read(cgroupfs.MOUNT, "io.cost.qos") or ""

@@ -305,4 +305,7 @@ def merged(values: Values, wanted: Values) -> dict[str, Any]:
 def given(values: Values) -> dict[str, Any]:
     """Those of the values that a new group doesn't have by itself."""
     places = {field.name: field for field in FIELDS}
+    if values.get("io"):
+        # As they are spelled where they were declared: what was read back has all keys.
+        values = {**values, "io": iolimits.limiting(values["io"])}
     return {name: value for name, value in values.items() if name in places and value != places[name].default}
