@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 OWNER = "strata-boot"
 TOP = "/srv/strata-boot"
+GROUP = "/sys/fs/cgroup/strata.slice/strata.service/strata-boot"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,48 @@ ROWS = (
         {"name": "strata-boot", "type": "bridge", "addresses": ["198.51.100.1/24"], "persistent": True},
         ("ip", "-brief", "address", "show", "dev", "strata-boot"),
         "198.51.100.1/24",
+    ),
+    Row(
+        "netns",
+        {
+            "name": "strata-boot",
+            "links": [
+                {
+                    "name": "inside",
+                    "type": "veth",
+                    "peer": {"name": "strata-peer", "netns": None, "master": "strata-boot"},
+                    "addresses": ["198.51.100.2/24"],
+                }
+            ],
+            "routes": [{"to": "default", "via": "198.51.100.1"}],
+            "persistent": True,
+        },
+        ("ip", "netns", "exec", "strata-boot", "ping", "-c", "1", "-W", "5", "198.51.100.1"),
+        "1 received",
+    ),
+    Row(
+        "namespace",
+        {"name": "strata-boot", "kinds": ["uts", "ipc", "mnt", "pid"], "hostname": "booted", "persistent": True},
+        ("nsenter", "--uts=/run/strata/namespaces/strata-boot/uts", "hostname"),
+        "booted",
+    ),
+    Row(
+        "cgroup",
+        {"name": "strata-boot", "memory": "64M", "cpus": 0.5, "persistent": True},
+        ("grep", ".", *(f"{GROUP}/{file}" for file in ("cpu.max", "memory.max"))),
+        f"{GROUP}/cpu.max:50000 100000\n{GROUP}/memory.max:67108864",
+    ),
+    Row(
+        "systemd_resources",
+        {"unit": "strataboot.slice", "memory": "64M", "pids_limit": 99},
+        ("systemctl", "show", "--property=MemoryMax,TasksMax", "strataboot.slice"),
+        "MemoryMax=67108864\nTasksMax=99",
+    ),
+    Row(
+        "apparmor_profile",
+        {"name": "strata-boot", "mode": "enforce", "content": "profile strata-boot {\n  /etc/hostname r,\n}\n"},
+        ("grep", "strata-boot", "/sys/kernel/security/apparmor/profiles"),
+        "strata-boot (enforce)",
     ),
     Row(
         "overlay",

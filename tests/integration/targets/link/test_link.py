@@ -408,7 +408,12 @@ def every(netns: str | None = None) -> list[dict]:
         {"name": "ev-tap", "type": "tap", "master": "ev-bridge", "tun": {"owner": "nobody"}},
         {"name": "ev-veth", "type": "veth", "peer": {"name": "ev-peer", "netns": netns, "master": "ev-bridge"}},
         # A port has its bond's address, so that is where one is declared.
-        {"name": "ev-bond", "type": "bond", "mac": "02:00:00:00:98:01", "bond": {"mode": "active-backup", "miimon": 100}},
+        {
+            "name": "ev-bond",
+            "type": "bond",
+            "mac": "02:00:00:00:98:01",
+            "bond": {"mode": "active-backup", "miimon": 100},
+        },
         {"name": "ev-tun", "type": "tun", "addresses": ["10.98.0.1/24", "fd00:98::1/64"]},
         {"name": "ev-bridge", "type": "bridge", "bridge": {"vlan_filtering": True, "stp": True, "forward_delay": 4}},
         {"name": "ev-dummy", "type": "dummy", "mtu": 9000, "addresses": ["10.98.1.1/24"]},

@@ -55,7 +55,7 @@ def look(unit: str) -> dict | None:
 
 def occupied(unit: str) -> dict:
     """A slice is there while something runs in it."""
-    if not (MOUNT / unit).is_dir():
+    if not (MOUNT / unit / f"in-{unit}.service").is_dir():
         run("systemd-run", "--quiet", f"--unit=in-{unit}.service", f"--slice={unit}", "sleep", "infinity")
     return {}
 
@@ -73,7 +73,7 @@ def edit(unit: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def gone():
     yield
-    run("systemctl", "stop", "in-stratatest*")
+    run("systemctl", "stop", "in-stratatest*", "stratatest*.slice")
 
 
 class TestSystemdResources(Convergence):
