@@ -168,7 +168,7 @@ class Resource:
 
     @classmethod
     def key(cls, options: Mapping[str, Any]) -> str:
-        """What a record calls a resource: its entry, and how it is reached: elsewhere there may be one of the same name."""
+        """What a record calls a resource: its entry, and how it is reached: names may be the same elsewhere."""
         usual = {field.name: field.given for field in cls.fields if field.role is Role.CONNECT}
         reached = [f"{name}={options[name]}" for name in usual if options.get(name) not in (None, usual[name])]
         return " ".join([f"{cls.kind}/{options.get(cls.identity)}", *reached])
