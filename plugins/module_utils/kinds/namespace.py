@@ -55,13 +55,13 @@ class Namespace(Resource):
             self._refuse(kinds, want, state)
         except StrataError as error:
             raise error.at(self.entry) from None
+        if "net" not in kinds:
+            want.pop("loopback", None)
         if "persistent" in want:
             stored = self._stored(want, state) if want["persistent"] else {}
             want["stored"] = {**dict.fromkeys(state.config.get("stored", {})), **stored}
         if want.get("hostname", "") is None:  # no longer declared: as a new one has it
             want["hostname"] = state.facts["host"] if "uts" in kinds else state.config.get("hostname")
-        if "net" not in kinds:
-            want.pop("loopback", None)
         return want
 
     def _refuse(self, kinds: Iterable[str], want: Mapping[str, Any], state: State) -> None:

@@ -143,6 +143,11 @@ def test_what_the_next_boot_makes_is_compared_apart(monkeypatch):
     assert ("persistent", False) in told_pairs(off)
 
 
+def test_a_unit_says_nothing_of_the_loopback_where_there_is_no_network(monkeypatch):
+    plan = plan_of(monkeypatch, {"kinds": ["uts"], "hostname": "isolated", "persistent": True})
+    assert plan.want["stored"] == {"kinds": "uts", "hostname": "isolated"}
+
+
 def told_pairs(plan) -> list[tuple]:
     return [(change.name, change.after) for change in plan.changes]
 

@@ -73,7 +73,8 @@ def edit(unit: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def gone():
     yield
-    run("systemctl", "stop", "in-stratatest*", "stratatest*.slice")
+    for units in ("in-stratatest*", "stratatest*.slice"):
+        run("systemctl", "stop", units)
 
 
 class TestSystemdResources(Convergence):
