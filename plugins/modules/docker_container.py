@@ -74,6 +74,32 @@ options:
       - What to mount, as C(/host/path:/path[:ro]), C(volume:/path) or C(/path) for a volume without a name.
     type: list
     elements: str
+  networks:
+    description:
+      - The networks that it is connected to, and no others. An empty list means none at all, not even the daemon's
+        C(bridge).
+      - They change while it runs, unless it shares the host's or another container's network, or is to have none.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The network, such as M(strata.virt.docker_network) makes it.
+        type: str
+        required: true
+      ipv4_address:
+        description:
+          - A fixed address on it.
+        type: str
+      ipv6_address:
+        description:
+          - A fixed IPv6 address on it.
+        type: str
+      aliases:
+        description:
+          - Further names by which others on the network find it.
+        type: list
+        elements: str
   tmpfs:
     description:
       - Where to mount empty file systems in memory, as C(/path[:options]).

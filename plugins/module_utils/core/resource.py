@@ -139,6 +139,13 @@ class Resource:
         """
         return True
 
+    def prunable(self, state: State) -> bool:
+        """Whether a stack that made it and no longer declares it may remove it on its own. No I/O.
+
+        What the stack applied last, as far as its record tells, is in ``applied``.
+        """
+        return True
+
     def cost(self, change: Change, state: State) -> Effect:
         """What a change costs what runs, where that depends on the values (up to a maximum live, say). No I/O."""
         return change.effect

@@ -214,8 +214,11 @@ class Stack:
                 self.found[_reach(probe)] = kind.read_many(engine, self._asked(probe, ()))
             for name, state in self.found[_reach(probe)].items():
                 if state.exists and state.owner == self.name:
-                    gone = kind({**probe.options, kind.identity: name, "state": "absent"}, owner=self.name)
-                    orphans.append(Item(gone, engine, pruned=True, state=state))
+                    applied = self.record.get(f"{kind.kind}/{name}")
+                    options = {**probe.options, kind.identity: name, "state": "absent"}
+                    gone = kind(options, owner=self.name, applied=applied)
+                    if gone.prunable(state):
+                        orphans.append(Item(gone, engine, pruned=True, state=state))
         orphans = [item for item in orphans if item.identity not in declared]
         for item in orphans:
             try:

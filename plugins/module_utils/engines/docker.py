@@ -15,6 +15,12 @@ from ..core.errors import StrataError
 from ..core.libraries import library
 
 DEFAULT = "unix:///var/run/docker.sock"
+OURS = "strata."
+"""The prefix of the labels in which the collection keeps what it needs to know."""
+
+OWNER = OURS + "owner"
+"""Who made it: a stack, or "" for a single task."""
+
 _TIMEOUT = 300  # seconds; a stop takes as long as the container's own stop timeout says
 _FEW = 60  # names in one filter; more of them are cheaper told from the whole list
 
@@ -109,6 +115,24 @@ class Docker:
         made = self._do(lambda client: client.create_container_from_config(dict(body), name))
         return str(made["Id"])
 
+    def networks(self) -> list[Document]:
+        """All networks; which containers are on them, only ``containers`` tells."""
+        found: list[Document] = self._do(lambda client: client.networks())
+        return found
+
+    def create_network(self, body: Document) -> str:
+        """Create a network and return its ID. The body is that of ``POST /networks/create``."""
+        made = self._do(
+            lambda client: client._result(
+                client._post_json(client._url("/networks/create"), data={"CheckDuplicate": True, **body}), True
+            )
+        )
+        return str(made["Id"])
+
+    def remove_network(self, network: str) -> None:
+        """Remove it; one that is gone is fine."""
+        self._found(lambda client: client.remove_network(network))
+
     def connect(self, network: str, container: str, endpoint: Document) -> None:
         body = {"Container": container, "EndpointConfig": dict(endpoint)}
         self._do(
@@ -116,6 +140,30 @@ class Docker:
                 client._post_json(client._url("/networks/{0}/connect", network), data=body)
             )
         )
+
+    def disconnect(self, network: str, container: str) -> None:
+        """Take a container off a network; one that is gone is fine."""
+        self._found(lambda client: client.disconnect_container_from_network(container, network, force=True))
+
+    def volumes(self) -> list[Document]:
+        """All volumes; who uses them, only ``containers`` tells."""
+        found: list[Document] = self._do(lambda client: client.volumes()).get("Volumes") or []
+        return found
+
+    def create_volume(self, body: Document) -> None:
+        """Create a volume. The body is that of ``POST /volumes/create``."""
+        self._do(
+            lambda client: client._raise_for_status(client._post_json(client._url("/volumes/create"), data=dict(body)))
+        )
+
+    def remove_volume(self, volume: str) -> None:
+        """Remove it and what is in it; one that is gone is fine."""
+        self._found(lambda client: client.remove_volume(volume))
+
+    def in_swarm(self) -> bool:
+        """Whether the daemon is a member of a swarm."""
+        info = self._do(lambda client: client.info())
+        return bool((info.get("Swarm") or {}).get("LocalNodeState") == "active")
 
     def update(self, container: str, body: Document) -> None:
         """Change what a container can take live; the body is that of ``POST /containers/ID/update``."""
@@ -149,11 +197,18 @@ class Docker:
         return "; ".join(line.strip() for line in said.decode(errors="replace").splitlines() if line.strip())
 
 
+def container_name(container: Document) -> str:
+    """The name of a container out of a list of them."""
+    own = (name for name in container["Names"] if name.count("/") == 1)  # others come by links
+    return str(next(own, container["Id"])).lstrip("/")
+
+
 _WAYS_OUT = (
     ("port is already allocated", "Another container publishes that port: docker ps shows which"),
     ("address already in use", "Another program listens there: ss -ltnup shows which"),
     ("is already in use by container", "Another container took the name meanwhile: run again"),
     ("No such image", "Pull or load the image first"),
+    ("plugin", "Check the option driver; docker info shows the plugins that there are"),
     ("network", "docker network ls shows the networks that there are"),
     ("executable file not found", "Check the option command, and the image's entry point"),
 )

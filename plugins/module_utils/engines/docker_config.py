@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.codec import CPU_PERIOD, MAX, Codec
+from . import docker_networks
+from .docker import OURS
 from .docker_values import BARE_PATHS, BINDS, CAPABILITIES, SECURITY, TMPFS, bind_target, bracketed, split_port
-
-OURS = "strata."
-"""The prefix of the labels in which the collection keeps what it needs to know."""
 
 Document = Mapping[str, Any]
 Body = dict[str, Any]
@@ -110,6 +109,22 @@ def memory_update(value: int, before: int, swap: int) -> Body:
     if before <= 0 or swap == 2 * before:  # the engine's own default: as much swap as memory
         return {"Memory": value, "MemorySwap": 2 * value}
     return {"Memory": value, "MemorySwap": value + max(0, swap - before)}
+
+
+def update_body(values: Mapping[str, Any], host: Document) -> Body:
+    """The body of ``POST /containers/ID/update`` that brings canonical values into a running container."""
+    body: Body = {}
+    if "memory" in values:
+        body.update(memory_update(values["memory"], host.get("Memory") or 0, host.get("MemorySwap") or 0))
+    if "cpus" in values:
+        body.update(cpus_update(values["cpus"], host))
+    if "pids_limit" in values:
+        body["PidsLimit"] = -1 if values["pids_limit"] == MAX else values["pids_limit"]
+    if "restart_policy" in values:
+        wanted: Body = {"HostConfig": {"RestartPolicy": host.get("RestartPolicy")}}
+        RESTART.write(wanted, values["restart_policy"])
+        body.update(wanted["HostConfig"])
+    return body
 
 
 def cpus_update(value: int, host: Document) -> Body:
@@ -290,6 +305,7 @@ PRIVILEGED = _host("Privileged", False)
 NAMESPACES = At(_read_namespaces, _write_namespaces)
 DEVICES = At(_read_devices, _write_devices)
 MOUNTS = At(_read_mounts, _write_mounts)
+NETWORKS = At(lambda document, _image: docker_networks.places(document), docker_networks.write_places)
 
 
 # What a new container takes over from the one that it replaces.
@@ -316,7 +332,9 @@ def carry(document: Document, image: Document) -> Body:
     if host.get("Privileged"):
         host["SecurityOpt"] = [one for one in host.get("SecurityOpt") or () if one != "label=disable"]
     host.pop("ContainerIDFile", None)
-    return {**config, "HostConfig": {key: value for key, value in host.items() if value is not None}}
+    body = {**config, "HostConfig": {key: value for key, value in host.items() if value is not None}}
+    docker_networks.carry_places(document, body)
+    return body
 
 
 def _unnamed_volumes(document: Document) -> list[Body]:
@@ -336,23 +354,6 @@ def without_shadowed(body: Body) -> None:
     host = body["HostConfig"]
     taken = {bind_target(bind) for bind in host.get("Binds") or ()} | set(host.get("Tmpfs") or ())
     host["Mounts"] = [mount for mount in host.get("Mounts") or () if mount.get("Target") not in taken]
-
-
-def networks(document: Document) -> tuple[dict[str, Body], dict[str, Body]]:
-    """What was set for the network that a container starts with, and for those that it was connected to."""
-    mode = str(document["HostConfig"].get("NetworkMode") or "default")
-    if mode in ("host", "none") or mode.startswith("container:"):
-        return {}, {}
-    first, more = {}, {}
-    for name, endpoint in (document["NetworkSettings"].get("Networks") or {}).items():
-        aliases = [alias for alias in endpoint.get("Aliases") or () if alias != document["Id"][:12]]
-        settings = {key: endpoint.get(key) for key in ("IPAMConfig", "Links", "DriverOpts")}
-        kept = {key: value for key, value in {**settings, "Aliases": aliases}.items() if value}
-        if mode in (name, endpoint.get("NetworkID")) or (mode, name) == ("default", "bridge"):
-            first = {name: kept} if kept else {}
-        else:
-            more[name] = kept
-    return first, more
 
 
 def runs(document: Document) -> bool:

@@ -15,18 +15,17 @@ from ..core.codec import BOOL, LINE, MAX, SETTINGS, TEXT, WORDS, Codec, parse_na
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Layer, Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..core.waiting import until
 from ..engines import docker_config as words
-from ..engines import docker_values
-from ..engines.docker import DEFAULT, Docker, Document
-from . import docker_hardening
+from ..engines import docker_networks, docker_values
+from ..engines.docker import DEFAULT, OURS, OWNER, Docker, Document
+from . import docker_hardening, docker_places
 
 NEXT, PREVIOUS = ".strata-next", ".strata-previous"
 """What a replacement is called until it takes over, and what it replaces is called until that has proved itself."""
 
-OWNER = words.OURS + "owner"
-REPLACES = words.OURS + "replaces"  # the ID of the container that it replaced: tells leftovers from namesakes
+REPLACES = OURS + "replaces"  # the ID of the container that it replaced: tells leftovers from namesakes
 
 PROOF = 2.0  # seconds that a replacement without a health check has to run
 
@@ -78,6 +77,14 @@ class DockerContainer(Resource):
         Field("cap_drop", docker_values.CAPABILITIES, words.CAP_DROP, default=()),
         Field("security_opts", docker_values.SECURITY, words.SECURITY_OPT, default=()),
         Field("read_only", BOOL, words.READ_ONLY, default=False),
+        Field(
+            "networks",
+            docker_networks.PLACES,
+            words.NETWORKS,
+            Effect.LIVE,
+            default=({"name": "bridge"},),
+            check=docker_networks.check_places,
+        ),
         # No options yet, but profiles have an opinion on them.
         _derived("privileged", words.PRIVILEGED, BOOL, False),
         _derived("host_namespaces", words.NAMESPACES, WORDS, ()),
@@ -99,6 +106,9 @@ class DockerContainer(Resource):
         if self.target != "absent" and "image" not in self.spec:
             raise StrataError("is required unless the container is to be absent", option="image")
         docker_hardening.check(self.spec, self.options)
+
+    def needs(self) -> list[Thing]:
+        return docker_places.needed(self.spec)
 
     def settings(self, state: State) -> dict[str, Any]:
         image = state.facts["wanted_image"]
@@ -132,6 +142,8 @@ class DockerContainer(Resource):
 
     def cost(self, change: Change, state: State) -> Effect:
         # The daemon takes 0 for "not given" when it updates, and refuses -1: these limits are never lifted live.
+        if change.field == "networks" and (state.facts["shares_network"] or not self.declared["networks"]):
+            return Effect.RECREATE
         lifted = change.field in ("memory", "cpus") and change.after == MAX
         if lifted or (change.field == "cpus" and state.facts["odd_quota"]):
             return Effect.RECREATE
@@ -198,6 +210,7 @@ class DockerContainer(Resource):
             "exit_code": None if status["Running"] else status.get("ExitCode"),
             "health": (status.get("Health") or {}).get("Status"),
             "auto_remove": bool(document["HostConfig"].get("AutoRemove")),
+            "shares_network": docker_networks.shares(document["HostConfig"].get("NetworkMode")),
             "odd_quota": (document["HostConfig"].get("CpuQuota") or 0) < 0,
         }
         labels = words.own(document["Config"].get("Labels"), image.get("Labels"))
@@ -216,6 +229,7 @@ class DockerContainer(Resource):
                 hint=f"Run docker pull {self.spec['image']} there, or docker load",
                 entry=self.entry,
             )
+        docker_places.refuse_missing(self, engine, state)
         config = words.image_config(image)
         wanted = {
             "id": image["Id"],
@@ -267,24 +281,16 @@ class DockerContainer(Resource):
         return body
 
     def create(self, engine: Docker, plan: Plan) -> None:
-        engine.create(self.name, self._body({"Labels": {OWNER: self.owner}}, plan))
+        docker_places.make(engine, self.name, self._body({"Labels": {OWNER: self.owner}}, plan))
 
     def update(self, engine: Docker, plan: Plan) -> None:
         values = plan.of(Layer.CONFIG)
         container = self._there(engine)
-        host = container["HostConfig"]
-        body: dict[str, Any] = {}
-        if "memory" in values:
-            body.update(words.memory_update(values["memory"], host.get("Memory") or 0, host.get("MemorySwap") or 0))
-        if "cpus" in values:
-            body.update(words.cpus_update(values["cpus"], host))
-        if "pids_limit" in values:
-            body["PidsLimit"] = -1 if values["pids_limit"] == MAX else values["pids_limit"]
-        if "restart_policy" in values:
-            wanted = {"HostConfig": {"RestartPolicy": host.get("RestartPolicy")}}
-            words.RESTART.write(wanted, values["restart_policy"])
-            body.update(wanted["HostConfig"])
-        engine.update(container["Id"], body)
+        body = words.update_body(values, container["HostConfig"])
+        if body:
+            engine.update(container["Id"], body)
+        if "networks" in values:
+            docker_places.connect(engine, container, plan)
 
     def start(self, engine: Docker, plan: Plan) -> None:
         engine.start(self.name)
@@ -305,15 +311,10 @@ class DockerContainer(Resource):
     def recreate(self, engine: Docker, plan: Plan) -> None:
         old = self._there(engine)
         base = words.carry(old, words.image_config(engine.image(old["Image"])))
-        first, more = words.networks(old)
-        if first:
-            base["NetworkingConfig"] = {"EndpointsConfig": first}
         base["Labels"][REPLACES] = old["Id"]
-        new = engine.create(self.name + NEXT, self._body(base, plan))
+        new = docker_places.make(engine, self.name + NEXT, self._body(base, plan))
         ran = words.runs(old)
         try:
-            for network, endpoint in more.items():
-                engine.connect(network, new, endpoint)
             if ran:
                 engine.stop(old["Id"])
             engine.rename(old["Id"], self.name + PREVIOUS)

@@ -321,6 +321,59 @@ class TestDockerContainer(Convergence):
             run("docker", "rm", "--force", self.name)
             run("docker", "network", "rm", "strata-front", "strata-back")
 
+    def test_networks_change_while_it_runs(self):
+        run("docker", "network", "create", "--subnet", "172.30.220.0/24", "strata-front")
+        run("docker", "network", "create", "strata-back")
+        try:
+            front = {"name": "strata-front", "ipv4_address": "172.30.220.9", "aliases": ["www"]}
+            spec = {"image": "web:1.0", "networks": [front, {"name": "strata-back"}]}
+            assert self.foretold(spec)["changed"]
+            networks = inspect(self.name)["NetworkSettings"]["Networks"]
+            assert set(networks) == {"strata-front", "strata-back"}
+            assert networks["strata-front"]["IPAddress"] == "172.30.220.9"
+            assert "www" in networks["strata-front"]["Aliases"]
+            self.unchanged(spec)
+            before = pid(self.name)
+            moved = {**spec, "networks": [{**front, "ipv4_address": "172.30.220.10"}, {"name": "bridge"}]}
+            done = self.foretold(moved)
+            assert {one["effect"] for one in done["changes"]} == {"live"}
+            assert pid(self.name) == before
+            networks = inspect(self.name)["NetworkSettings"]["Networks"]
+            assert set(networks) == {"strata-front", "bridge"}
+            assert networks["strata-front"]["IPAddress"] == "172.30.220.10"
+            assert "www" in networks["strata-front"]["Aliases"]
+            run("docker", "network", "disconnect", "strata-front", self.name)
+            assert self.foretold(moved)["changed"], "taken off by somebody else"
+            run("docker", "network", "disconnect", "strata-front", self.name)
+            self.apply({"image": "web:2.0"})
+            assert set(inspect(self.name)["NetworkSettings"]["Networks"]) == {"bridge"}, "what is carried over"
+            assert self.foretold({"image": "web:2.0", "networks": []})["changed"]
+            assert run("docker", "exec", self.name, "/bin/busybox", "ls", "/sys/class/net") == "lo"
+            self.unchanged({"image": "web:2.0", "networks": []})
+            self.apply({"image": "web:2.0", "networks": [{"name": "strata-back"}]})
+            with pytest.raises(Failed, match=r"networks: is not on this host.*strata-nowhere"):
+                self.apply({"image": "web:2.0", "networks": [{"name": "strata-nowhere"}]})
+        finally:
+            run("docker", "rm", "--force", self.name)
+            run("docker", "network", "rm", "strata-front", "strata-back")
+
+    def test_a_stack_makes_networks_first_and_takes_them_away_last(self):
+        entries = [
+            {"docker_container": {"name": self.name, "image": "web:1.0", "networks": [{"name": "strata-front"}]}},
+            {"docker_network": {"name": "strata-front", "internal": True}},
+        ]
+        stack = {"name": self.owner, "prune": True, "resources": entries}
+        assert call("stack", stack)["changed"]
+        assert set(inspect(self.name)["NetworkSettings"]["Networks"]) == {"strata-front"}
+        before = pid(self.name)
+        entries[1]["docker_network"]["internal"] = False
+        assert call("stack", stack)["changed"]
+        assert pid(self.name) == before, "the network was made anew below it"
+        assert call("stack", stack)["changed"] is False
+        self.stack(None)
+        assert look(self.name) is None
+        assert run("docker", "network", "ls", "--quiet", "--filter", "name=strata-front") == ""
+
     @pytest.mark.parametrize(("image", "words"), [("web:broken", "status 3, saying: no way"), ("web:sick", "health")])
     def test_the_old_one_is_back_if_the_new_one_fails(self, image, words):
         self.apply(self.case.a)

@@ -1,0 +1,62 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The networks of a Docker container: which it needs, and how it comes on and off them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import StrataError
+from ..core.plan import Plan, State
+from ..core.resource import Resource, Thing
+from ..engines import docker_networks as words
+from ..engines.docker import Docker, Document
+
+
+def needed(spec: Mapping[str, Any]) -> list[Thing]:
+    """Networks, and volumes that have a name: one that isn't there would be made by the daemon, without its options."""
+    sources = [bind.partition(":")[0] for bind in spec.get("volumes", ()) if ":" in bind]
+    volumes = [("docker_volume", source) for source in sources if not source.startswith("/")]
+    return [*volumes, *(("docker_network", row["name"]) for row in spec.get("networks", ()))]
+
+
+def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:
+    """Name a network that is neither there nor made before by the same stack."""
+    there = {row["name"] for row in state.config.get("networks", ())}
+    declared = {row["name"] for row in resource.spec.get("networks", ())}
+    unknown = {name for name in declared if ("docker_network", name) not in resource.promised} - there
+    if unknown:
+        unknown -= {network["Name"] for network in engine.networks()}
+    for name in sorted(unknown):
+        raise StrataError(
+            "is not on this host",
+            option="networks",
+            value=name,
+            hint="Declare it before with docker_network; docker network ls shows those that there are",
+            entry=resource.entry,
+        )
+
+
+def make(engine: Docker, name: str, body: dict[str, Any]) -> str:
+    """Create a container on all of its networks, and return its ID."""
+    further = words.take_further(body)
+    made = engine.create(name, body)
+    try:
+        for network, endpoint in further.items():
+            engine.connect(network, made, endpoint)
+    except StrataError:
+        engine.remove(made)
+        raise
+    return made
+
+
+def connect(engine: Docker, container: Document, plan: Plan) -> None:
+    """Bring those networks of a container to what is planned that aren't so."""
+    changed = {str(change.key) for change in plan.changes if change.field == "networks"}
+    wanted = {row["name"]: row for row in plan.want["networks"]}
+    there = {row["name"]: words.endpoint(container, row["name"]) for row in words.places(container)}
+    for name in sorted(changed & there.keys()):
+        engine.disconnect(name, container["Id"])
+    for name in sorted(changed & wanted.keys()):
+        engine.connect(name, container["Id"], words.placed(wanted[name], there.get(name, {})))

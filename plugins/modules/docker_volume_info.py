@@ -1,0 +1,67 @@
+#!/usr/bin/python
+# Copyright: strata.virt contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_volume_info
+short_description: Volumes of a Docker daemon, whoever made them
+version_added: 0.1.0
+author: strata.virt contributors (@strata-virt)
+description:
+  - Tells which volumes there are, the containers that have them mounted, running or not, and the options that declare
+    them.
+extends_documentation_fragment:
+  - strata.virt.informs
+requirements:
+  - Docker 20.10 or newer
+  - The Python library C(docker) on the managed host (python3-docker)
+options:
+  name:
+    description:
+      - The volumes to tell of. All where it is not given, but for those without a name, which belong to their
+        container.
+    type: list
+    elements: str
+  docker_host:
+    description:
+      - Where the daemon listens.
+    type: str
+    default: unix:///var/run/docker.sock
+seealso:
+  - module: strata.virt.docker_volume
+"""
+
+EXAMPLES = r"""
+- name: All volumes
+  strata.virt.docker_volume_info:
+  register: volumes
+"""
+
+RETURN = r"""
+resources:
+  description: One entry a volume. C(options) are the options of M(strata.virt.docker_volume) that declare it.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: pgdata
+      status: present
+      owner: ""
+      options: {name: pgdata, driver: local, labels: {backup: nightly}, state: present}
+      running: null
+      facts: {containers: {db: ""}, mountpoint: /var/lib/docker/volumes/pgdata/_data}
+"""
+
+from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform
+from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_volume import DockerVolume
+
+
+def main() -> None:
+    inform(DockerVolume)
+
+
+if __name__ == "__main__":
+    main()
