@@ -55,7 +55,8 @@ def build(work: Work, packages: Sequence[str], releasever: str, repositories: Se
     argv += [f"--setopt=reposdir={folder}", "--setopt=install_weak_deps=False", "install", *packages]
     complaints.run(argv, _tell, COMPLAINTS, handles=work.handles)
     for cache in ("var/cache/dnf", "var/cache/libdnf5"):
-        shutil.rmtree(f"{work.tree}/{cache}", ignore_errors=True)
+        if os.path.isdir(f"{work.tree}/{cache}"):
+            shutil.rmtree(f"{work.tree}/{cache}")
 
 
 def _text(repository: Mapping[str, Any]) -> str:

@@ -107,6 +107,7 @@ def holds(subnet: str, address: str) -> bool:
 
 def _within(inner: str, outer: str) -> bool:
     one, other = ipaddress.ip_network(inner), ipaddress.ip_network(outer)
+    # Of one version, they are of one type: mypy doesn't know.
     return one.version == other.version and other.supernet_of(one)  # type: ignore[arg-type]
 
 

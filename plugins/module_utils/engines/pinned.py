@@ -152,6 +152,7 @@ def _count(there: Mapping[str, Seen]) -> None:
     owners: dict[str, Seen] = {}
     for seen in there.values():
         for kind in seen.kinds:
+            # Kinds are known by the note alone.
             owners[f"{kind}:[{seen.noted['ids'][kind].partition(':')[2]}]"] = seen  # type: ignore[index]
     kinds = sorted({link.partition(":")[0] for link in owners})
     hidden = False
@@ -183,6 +184,7 @@ def set_loopback(name: str, up: bool) -> None:
 
 def _source() -> str:
     """The program that makes sets, from wherever this module was loaded."""
+    # Whatever imports a module has a loader, and both Python's and Ansible's keep the source.
     text = unshare.__loader__.get_source(unshare.__name__)  # type: ignore[union-attr]
     if not text:
         raise StrataError("this collection lacks the source of the program that makes namespaces")

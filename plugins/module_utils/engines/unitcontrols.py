@@ -11,7 +11,7 @@ from typing import Any
 from ..core import limits
 from ..core.codec import CPU_PERIOD, MAX, parse_int
 from . import cgroupfs, iolimits, systemd, unitlimits
-from .unitlimits import Limit
+from .unitlimits import Limit, span
 
 Assigned = Mapping[str, Sequence[str]]
 """The values of directives, all of them, in order."""
@@ -80,15 +80,6 @@ def _memory(directive: str, file: str, default: int | str) -> Control:
     return _single(limit)
 
 
-_SPANS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
-
-
-def _span(text: str) -> int:
-    """Microseconds of a time as systemd writes it, ``25ms``; a bare number is seconds (systemd.time(7))."""
-    unit = next((unit for unit in ("us", "ms", "min", "s") if text.endswith(unit)), "")
-    return round(float(text[: len(text) - len(unit)]) * _SPANS[unit or "s"])
-
-
 def _number_list(text: str) -> str:
     return limits.listed(limits.numbers(text.strip().replace(" ", ",")))
 
@@ -121,8 +112,8 @@ _PERIOD = Limit(
     "CPUQuotaPeriodUSec",
     "cpu.max",
     lambda usec: f"{usec}us",
-    _or(CPU_PERIOD, _span),
-    lambda text: CPU_PERIOD if text == systemd.INFINITY else _span(text),
+    _or(CPU_PERIOD, span),
+    lambda text: CPU_PERIOD if text == systemd.INFINITY else span(text),
     cgroupfs.read_cpu_period,
 )
 _IO_WEIGHT = Limit(
@@ -165,7 +156,7 @@ def _device_lines(assigned: Assigned, directive: str) -> Iterator[tuple[str, str
 
 
 def _read_io(assigned: Assigned) -> tuple[dict[str, Any], ...]:
-    parse = {"weight": parse_int, "latency": _span}
+    parse = {"weight": parse_int, "latency": span}
     rows: dict[str, dict[str, Any]] = {}
     for option, directive in _IO.items():
         for device, value in _device_lines(assigned, directive):

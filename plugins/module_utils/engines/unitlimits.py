@@ -37,10 +37,15 @@ def _or_infinity(value: Any) -> str:
 _SPANS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
 
-def _span(text: str) -> int:
-    """Microseconds of cpu time per second, as in ``1min 1.500000s``, to a quota per period."""
-    parts = re.findall(r"([\d.]+)(us|ms|s|min|h|d)\b", text)
-    return round(sum(float(number) * _SPANS[unit] for number, unit in parts)) * CPU_PERIOD // 1_000_000
+def span(text: str) -> int:
+    """Microseconds of a time as systemd writes it, ``1min 1.500000s``; a bare number is seconds (systemd.time(7))."""
+    parts = re.findall(r"([\d.]+)(us|ms|s|min|h|d)?(?![\w.])", text)
+    return round(sum(float(number) * _SPANS[unit or "s"] for number, unit in parts))
+
+
+def _quota(text: str) -> int:
+    """Cpu time per second, to a quota per period."""
+    return span(text) * CPU_PERIOD // 1_000_000
 
 
 def _percent(text: str) -> int:
@@ -69,7 +74,7 @@ CPUS = Limit(
     "cpu.max",
     _write_cpus,
     _unlimited(_percent),
-    _unlimited(_span),
+    _unlimited(_quota),
     cgroupfs.read_cpu_max,
 )
 PIDS = Limit("TasksMax", "TasksMax", "pids.max", _or_infinity, _pids, _pids, _pids)

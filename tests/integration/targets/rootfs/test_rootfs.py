@@ -42,7 +42,8 @@ TOUCHES = (
 
 @pytest.fixture(scope="module", autouse=True)
 def things():
-    shutil.rmtree(TOP, ignore_errors=True)
+    if TOP.exists():
+        shutil.rmtree(TOP)
     MADE.mkdir(parents=True)
     folder = make.member("./", tarfile.DIRTYPE, mode=0o755)
     su = make.member("./usr/bin/su", text="su", mode=0o4755)
@@ -87,7 +88,8 @@ def layout():
     (tree / "etc").mkdir()
     (tree / "etc/localtime").symlink_to("/usr/share/zoneinfo/UTC")
     yield TOP / "layout", tree
-    shutil.rmtree(TOP / "layout", ignore_errors=True)
+    if (TOP / "layout").exists():
+        shutil.rmtree(TOP / "layout")
 
 
 class TestConvergence(Convergence):
