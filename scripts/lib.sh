@@ -6,6 +6,8 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 checkout=$(dirname "$scripts")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/strata
 state=${XDG_STATE_HOME:-$HOME/.local/state}/strata
+ssh_config=$state/lab/ssh_config
+pushed=/opt/strata # where a lab host has this checkout
 controller_pythons=(3.14 3.13 3.12 3.11) # newest first
 PATH=$PATH:/usr/sbin:/sbin                # mke2fs and others; not on every user's PATH
 
@@ -83,4 +85,17 @@ own_lab_hosts_down() {
         fi
     done
     "$scripts/lab" down -e lab_name=test >/dev/null
+}
+
+push() { # push HOST, ITS FOLDER, FILES…
+    rsync --archive --delete --exclude __pycache__ --rsh "ssh -F $ssh_config" --rsync-path "mkdir -p $2 && rsync" "${@:3}" "$1:$2/"
+}
+
+# The code to a lab host. Modules run there without a controller: hence also the part of ansible-core that they import.
+push_code() { # push_code HOST
+    local ansible copy
+    ansible=$(python -c 'import ansible, os; print(os.path.dirname(ansible.__file__))')
+    copy=$("$scripts/stage")/ansible_collections/strata/virt
+    push "$1" $pushed/ansible "$ansible"/{__init__.py,release.py,module_utils,_vendor,_internal,compat}
+    push "$1" $pushed/ansible_collections/strata/virt "$copy"/{playbooks,plugins,tests}
 }

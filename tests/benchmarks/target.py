@@ -3,6 +3,7 @@
 """What runs on the managed host's Python: one measurement a process, so that nothing is warm but the daemon.
 
     target.py raw containers|domains URL     reads all that there is, with nothing but the engine's library
+    target.py raw cgroups ""                 reads all files of them that have an option
     target.py stack FILE                     is the module strata.virt.stack, with the options in FILE
     target.py apply FILE                     is the same where there is something to change
     target.py image URL NAME                 makes an image to create containers from
@@ -17,6 +18,7 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import sys
 import tarfile
 import time
@@ -46,6 +48,23 @@ def raw_domains(uri: str) -> float:
     connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
     for domain, _state in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0):
         domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    return time.perf_counter() - start
+
+
+def raw_cgroups(_url: str) -> float:
+    """Every file that an option stands for, of every group; how the groups are held together is not read."""
+    anchor = importlib.import_module(f"{STRATA}.module_utils.engines.anchor")
+    files = sorted(importlib.import_module(f"{STRATA}.module_utils.kinds.cgroup_fields").FILES)
+
+    start = time.perf_counter()
+    with os.scandir(anchor.GROUP) as entries:
+        groups = [entry.path for entry in entries if entry.is_dir()]
+    for group in groups:
+        for file in files:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(f"{group}/{file}", os.O_RDONLY)
+                os.read(descriptor, 4096)
+                os.close(descriptor)
     return time.perf_counter() - start
 
 
@@ -92,9 +111,11 @@ def xml(uri: str) -> dict[str, str]:
     return {domain.name(): domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) for domain in found}
 
 
+RAW = {"containers": raw_containers, "domains": raw_domains, "cgroups": raw_cgroups}
+
 if __name__ == "__main__":
     tasks = {
-        "raw": lambda what, url: {"containers": raw_containers, "domains": raw_domains}[what](url),
+        "raw": lambda what, url: RAW[what](url),
         "stack": stack,
         "apply": lambda path: stack(path, changes=True),
         "image": image,

@@ -87,17 +87,25 @@ def converge(kind: type[Resource]) -> None:
 
     def work() -> dict[str, Any]:
         resource = kind(module.params)
-        engine = kind.open(resource.spec)
-        state = read_one(resource, engine)
-        plan = resource.plan(state)
-        result = {**describe(resource, plan), "diff": plan.diff(resource.entry)}
-        if plan and not module.check_mode:
-            carry_out(resource, engine, plan)
-            state = read_one(resource, engine)
-            verify(resource, engine, state)
-        return {**result, "resource": report(kind, resource.name, state)}
+        try:
+            return _converged(resource, module.check_mode)
+        except StrataError as error:
+            raise error.at(resource.entry) from None
 
     guarded(module, work)
+
+
+def _converged(resource: Resource, check_mode: bool) -> dict[str, Any]:
+    kind = type(resource)
+    engine = kind.open(resource.spec)
+    state = read_one(resource, engine)
+    plan = resource.plan(state)
+    result = {**describe(resource, plan), "diff": plan.diff(resource.entry)}
+    if plan and not check_mode:
+        carry_out(resource, engine, plan)
+        state = read_one(resource, engine)
+        verify(resource, engine, state)
+    return {**result, "resource": report(kind, resource.name, state)}
 
 
 def info_fields(kind: type[Resource]) -> tuple[Field, ...]:

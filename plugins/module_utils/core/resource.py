@@ -77,6 +77,13 @@ class Resource:
         except StrataError as error:
             raise error.at(f"{self.kind}/{self.options.get(self.identity)}") from None
 
+    def former(self) -> Resource:
+        """This resource as its owner applied it last; as it is declared, where there is no record of that."""
+        try:
+            return type(self)({**self.options, **self.applied}, owner=self.owner)
+        except StrataError:  # by another version, with other words
+            return self
+
     # What a kind fills in.
 
     def check(self) -> None:

@@ -17,7 +17,7 @@ from .converge import carry_out, describe, verify
 from .errors import Errors, StrataError
 from .field import Role
 from .plan import ABSENT, Plan, State
-from .resource import Resource
+from .resource import Resource, Thing
 
 Kinds = Callable[[str], "type[Resource] | None"]
 
@@ -152,6 +152,16 @@ class Stack:
             item.resource.promised = frozenset(needed)
             item.after = [makers[thing] for thing in needed]
 
+    @staticmethod
+    def _tie_removals(removals: Sequence[Item]) -> None:
+        """Let what goes wait for those that it was declared to hold."""
+        users: dict[Thing, list[Item]] = defaultdict(list)
+        for item in removals:
+            for thing in item.resource.former().needs():
+                users[thing].append(item)
+        for item in removals:
+            item.after = [user for thing in item.resource.former().provides() for user in users[thing] if user is not item]
+
     # Reading and planning.
 
     def read(self) -> None:
@@ -251,12 +261,13 @@ class Stack:
     # Applying.
 
     def apply(self) -> None:
-        """Carry out the plans: what is pruned first, in reverse order, then rank by rank."""
+        """Carry out the plans: what goes first, in reverse order, then the rest, rank by rank."""
         self._write_ahead()
-        removals = [item for item in self.items if item.pruned]
+        removals = [item for item in self.items if item.resource.target == "absent"]
+        self._tie_removals(removals)
         for rank in sorted({item.resource.rank for item in removals}, reverse=True):
             self._apply_rank([item for item in removals if item.resource.rank == rank])
-        others = [item for item in self.items if not item.pruned]
+        others = [item for item in self.items if item.resource.target != "absent"]
         for rank in sorted({item.resource.rank for item in others}):
             self._apply_rank([item for item in others if item.resource.rank == rank])
         self._verify()

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from ..core import command, files
@@ -15,8 +17,11 @@ from .unitfile import UnitFile
 RUNTIME = "/run/systemd/system"
 """Where units are that the next boot doesn't know (systemd.unit(5))."""
 
-_WANTS = f"{systemd.UNITS}/multi-user.target.wants"
+BOOT = ("multi-user.target",)
+"""What pulls in a unit at boot (bootup(7))."""
+
 _HEADER = "# Written by strata.virt.\n"
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 
 def render(assignments: Iterable[tuple[str, str, Sequence[str]]]) -> str:
@@ -37,14 +42,28 @@ def _quoted(word: str) -> str:
     return word if word and not any(one in word for one in " \t'\";") else f'"{word}"'
 
 
-def read(unit: str, folder: str = systemd.UNITS) -> UnitFile | None:
-    """A unit of ours, its specifiers taken back; None where there is none."""
-    text = files.read(f"{folder}/{unit}")
+def words(line: str) -> list[str]:
+    """The words of a command line that ``quoted`` made."""
+    return [re.sub(r"\\(.)", r"\1", (one or other).replace("$$", "$")) for one, other in _WORD.findall(line)]
+
+
+def read(unit: str, folder: str | None = None) -> UnitFile | None:
+    """A unit of ours, its specifiers taken back; None where there is none. Without a folder: one of every boot."""
+    text = files.read(f"{folder or systemd.UNITS}/{unit}")
     return UnitFile(text.replace("%%", "%")) if text is not None and text.startswith(_HEADER) else None
 
 
-def enabled(unit: str) -> bool:
-    return os.path.lexists(f"{_WANTS}/{unit}")
+def _wanted(unit: str, by: str) -> str:
+    return f"{systemd.UNITS}/{by}.wants/{unit}"
+
+
+def enabled(unit: str, wanted_by: Iterable[str] = BOOT) -> bool:
+    return all(os.path.lexists(_wanted(unit, by)) for by in wanted_by)
+
+
+def _disable(unit: str) -> None:
+    for folder in glob.glob(f"{systemd.UNITS}/*.wants"):
+        files.remove(f"{folder}/{unit}")
 
 
 def names(prefix: str) -> list[str]:
@@ -58,32 +77,36 @@ def names(prefix: str) -> list[str]:
     ]
 
 
-def store(unit: str, text: str) -> None:
+def store(unit: str, text: str, wanted_by: Iterable[str] = BOOT) -> None:
     """Have a unit started at every boot; what is there now stays as it is."""
-    if write(unit, text):
+    if write(unit, text, wanted_by):
         systemd.reload()
 
 
-def write(unit: str, text: str, *, boot: bool = True) -> bool:
-    """Write a unit, for every boot or until the next one; whether systemd is to read it.
+def write(unit: str, text: str, wanted_by: Iterable[str] = BOOT) -> bool:
+    """Write a unit, for every boot or, where nothing wants it, until the next one; whether systemd is to read it.
 
     Raises:
         StrataError: systemd doesn't run this host, or a unit of that name is somebody else's.
     """
     systemd.need()
-    folder, other = (systemd.UNITS, RUNTIME) if boot else (RUNTIME, systemd.UNITS)
+    wanted_by = tuple(wanted_by)
+    folder, other = (systemd.UNITS, RUNTIME) if wanted_by else (RUNTIME, systemd.UNITS)
     there = files.read(f"{systemd.UNITS}/{unit}")
     if there is not None and not there.startswith(_HEADER):
         raise StrataError(f"{systemd.UNITS}/{unit} was written by somebody else", hint="Remove it, or rename it")
     changed = files.read(f"{folder}/{unit}") != text
     if changed:
         files.write(f"{folder}/{unit}", text)
-    if boot and not enabled(unit):  # what `systemctl enable` does, without having systemd read all units each time
-        os.makedirs(_WANTS, exist_ok=True)
-        os.symlink(f"{systemd.UNITS}/{unit}", f"{_WANTS}/{unit}")
+    if not enabled(unit, wanted_by):  # what `systemctl enable` does, without having systemd read all units each time
         changed = True
-    if not boot:
-        files.remove(f"{_WANTS}/{unit}")
+        for by in wanted_by:
+            link = _wanted(unit, by)
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            if not os.path.lexists(link):
+                os.symlink(f"{systemd.UNITS}/{unit}", link)
+    if not wanted_by:
+        _disable(unit)
     if os.path.lexists(f"{other}/{unit}"):
         files.remove(f"{other}/{unit}")
         changed = True
@@ -95,7 +118,7 @@ def drop(unit: str) -> None:
     there = [folder for folder in (systemd.UNITS, RUNTIME) if read(unit, folder) is not None]
     if not there:
         return
-    files.remove(f"{_WANTS}/{unit}")
+    _disable(unit)
     for folder in there:
         files.remove(f"{folder}/{unit}")
     systemd.reload()

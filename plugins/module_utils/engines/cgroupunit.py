@@ -11,16 +11,13 @@ and nowhere else (systemd: docs/CGROUP_DELEGATION.md, "Delegation").
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..core import command, files
-from . import anchor, iolimits, mountunit, systemd
-from .unitfile import UnitFile
+from . import anchor, bootunit, iolimits, mountunit
 
 NOTES = mountunit.NOTES
-TARGETS = ("multi-user.target", anchor.UNIT)
-_PREFIX, _SUFFIX = "strata-cgroup-", ".service"
+WANTED_BY = (*bootunit.BOOT, anchor.UNIT)
+_PREFIX = "strata-cgroup-"
 
 # $1: the controllers to pass on, $2...: the groups on the way, the last one included.
 _MAKE = (
@@ -37,41 +34,20 @@ _WRITE_DEVICE = (
     'name=$(readlink -f "$2") && disk=/sys/class/block/${name##*/} && '
     '{ test ! -e "$disk/partition" || disk=$disk/..; } && read -r number <"$disk/dev" && echo "$number $3" >"$1"'
 )
-_LINE = re.compile(r'/bin/sh -ec "(?P<script>(?:[^"\\]|\\.)*)" sh (?P<rest>.*)')
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 def name(group: str) -> str:
     """The unit of a group."""
-    return f"{_PREFIX}{mountunit.escape(group)}{_SUFFIX}"
-
-
-def path(group: str) -> str:
-    return f"{systemd.UNITS}/{name(group)}"
+    return f"{_PREFIX}{mountunit.escape(group)}.service"
 
 
 def groups() -> list[str]:
     """The groups that have a unit."""
-    try:
-        entries = os.listdir(systemd.UNITS)
-    except OSError:
-        return []
-    units = [entry for entry in entries if entry.startswith(_PREFIX) and entry.endswith(_SUFFIX)]
-    return sorted(mountunit.unescape(unit[len(_PREFIX) : -len(_SUFFIX)])[1:] for unit in units)
-
-
-def _quoted(text: str) -> str:
-    """A word of a command line of systemd (systemd.service(5), "Command lines"): % and $ are not to be replaced."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'
-
-
-def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text.replace("$$", "$").replace("%%", "%"))
+    return sorted(mountunit.unescape(escaped)[1:] for escaped in bootunit.names(_PREFIX))
 
 
 def _run(script: str, *words: str) -> str:
-    return " ".join(["/bin/sh -ec", _quoted(script), "sh", *map(_quoted, words)])
+    return bootunit.quoted(["/bin/sh", "-ec", script, "sh", *words])
 
 
 def _write(group: str, file: str, text: str, spelled: Mapping[str, str]) -> str:
@@ -83,39 +59,35 @@ def _write(group: str, file: str, text: str, spelled: Mapping[str, str]) -> str:
 
 
 def text(
-    old: str | None,
     group: str,
     controllers: Iterable[str],
     writes: Sequence[tuple[str, str]],
     owner: str | None,
     spelled: Mapping[str, str],
 ) -> str:
-    """The unit's text; what else is in it stays.
+    """The unit's text.
 
     Args:
-        old: The text that there is.
         group: The group, as a path below the delegated one.
         controllers: What has to be passed on to it.
         writes: The files and what to write to them, in this order.
         owner: The stack that it belongs to; None: somebody else's.
         spelled: The paths by which devices were given, by name: those that stay the same over boots, at best.
     """
-    file = UnitFile(old or "# Written by strata.virt: makes a cgroup again at boot.\n")
     passed = " ".join(f"+{name}" for name in sorted(controllers))
     lines = [_run(_MAKE, passed, *group.split("/")), *(_write(group, *write, spelled) for write in writes)]
-    sets = {
-        ("Unit", "Description"): [f"cgroup {group} of strata.virt"],
-        ("Unit", "Requires"): [anchor.UNIT],
-        ("Unit", "After"): [anchor.UNIT],
-        ("Service", "Type"): ["oneshot"],
-        ("Service", "RemainAfterExit"): ["yes"],
-        ("Service", "ExecStart"): lines,
-        ("Install", "WantedBy"): list(TARGETS),
-        (NOTES, "Owner"): [] if owner is None else [owner],
-    }
-    for (section, key), values in sets.items():
-        file.set(section, key, values)
-    return file.text
+    return bootunit.render(
+        [
+            ("Unit", "Description", [f"cgroup {group} of strata.virt"]),
+            ("Unit", "Requires", [anchor.UNIT]),
+            ("Unit", "After", [anchor.UNIT]),
+            ("Service", "Type", ["oneshot"]),
+            ("Service", "RemainAfterExit", ["yes"]),
+            ("Service", "ExecStart", lines),
+            ("Install", "WantedBy", WANTED_BY),
+            (NOTES, "Owner", [] if owner is None else [owner]),
+        ]
+    )
 
 
 def read(group: str) -> tuple[dict[str, str], str | None, dict[str, str]] | None:
@@ -123,18 +95,14 @@ def read(group: str) -> tuple[dict[str, str], str | None, dict[str, str]] | None
 
     A line that is not as ``text`` writes it says nothing, and so is put right.
     """
-    content = files.read(path(group))
-    if content is None:
+    unit = bootunit.read(name(group))
+    if unit is None:
         return None
-    unit = UnitFile(content)
     texts: dict[str, str] = {}
     devices: dict[str, str] = {}
     for line in unit.all("Service", "ExecStart"):
-        found = _LINE.fullmatch(line)
-        if found is None:
-            continue
-        script = _unquoted(found["script"])
-        words = [_unquoted(word) for word in _WORD.findall(found["rest"])]
+        argv = bootunit.words(line)
+        script, words = "".join(argv[2:3]), argv[4:]
         if script not in (_WRITE, _WRITE_DEVICE) or len(words) < 2:
             continue
         place, file = os.path.split(words[0])
@@ -149,25 +117,14 @@ def read(group: str) -> tuple[dict[str, str], str | None, dict[str, str]] | None
 
 
 def enabled(group: str) -> bool:
-    return all(os.path.lexists(f"{systemd.UNITS}/{target}.wants/{name(group)}") for target in TARGETS)
+    return bootunit.enabled(name(group), WANTED_BY)
 
 
 def store(group: str, content: str) -> None:
     """Write a group's unit, and have it started at boot; the group stays as it is."""
-    if files.read(path(group)) != content:
-        files.write(path(group), content)
-        systemd.reload()
-    if not enabled(group):
-        systemd.enable(name(group))
+    bootunit.store(name(group), content, WANTED_BY)
 
 
 def drop(group: str) -> None:
     """Take a group's unit away; the group stays as it is."""
-    if not os.path.lexists(path(group)):
-        return
-    # It may count as active, from the last boot; it has nothing to stop.
-    command.run(["systemctl", "disable", "--quiet", "--now", "--", name(group)], check=False)
-    for target in TARGETS:
-        files.remove(f"{systemd.UNITS}/{target}.wants/{name(group)}")
-    files.remove(path(group))
-    systemd.reload()
+    bootunit.drop(name(group))

@@ -236,7 +236,7 @@ def keep(name: str, words: Mapping[str, str] | None, *, boot: bool = True) -> No
     with _program:
         if files.read(PROGRAM) != source:
             files.write(PROGRAM, source, 0o755)
-        changed = bootunit.write(unit(name), _text(name, words), boot=boot)
+        changed = bootunit.write(unit(name), _text(name, words), bootunit.BOOT if boot else ())
     if changed:
         systemd.reload()
 

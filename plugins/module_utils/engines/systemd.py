@@ -26,8 +26,11 @@ def booted() -> bool:
     return os.path.isdir(RUNNING)
 
 
-def need() -> None:
+def need(option: str | None = None) -> None:
     """Make sure that systemd runs this host.
+
+    Args:
+        option: What needs it, if not the whole resource.
 
     Raises:
         StrataError: It doesn't.
@@ -35,6 +38,7 @@ def need() -> None:
     if not booted():
         raise StrataError(
             "this host was not booted with systemd",
+            option=option,
             hint="Run it on a host whose init is systemd, not in a plain chroot",
         )
 

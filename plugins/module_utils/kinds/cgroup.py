@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core import files, policy
+from ..core import policy
 from ..core.codec import BOOL, PATH, WORDS, Codec, parse_int, parse_name
 from ..core.errors import StrataError
 from ..core.field import Field, Role
@@ -219,7 +219,6 @@ class Cgroup(Resource):
         whole = cgroup_fields.given(cgroup_fields.merged(plan.state.config, plan.want))
         given = {disk: path for path, disk in plan.state.facts["devices"].items()}
         content = cgroupunit.text(
-            files.read(cgroupunit.path(self.name)),
             self.name,
             cgroup_fields.controllers(whole),
             cgroup_fields.writes(whole, {}, whole),

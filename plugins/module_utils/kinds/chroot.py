@@ -160,10 +160,7 @@ class Chroot(Resource):
             seen = state
         else:
             if self.spec.get("persistent"):
-                try:
-                    systemd.need()
-                except StrataError as error:
-                    raise StrataError(error.message, option="persistent", hint=error.hint, entry=self.entry) from None
+                systemd.need("persistent")
             seen = self._read(engine, self.name, self.spec.get("binds", ()))
         real = {entry["source"]: os.path.realpath(entry["source"]) for entry in self.spec.get("binds", ())}
         facts = {**seen.facts, "missing": self.missing(), "real": {self.name: os.path.realpath(self.name), **real}}

@@ -135,10 +135,7 @@ class Overlay(Resource):
 
     def observe(self, engine: mounts.Host, state: State) -> State:
         if self.spec.get("persistent") and self.target != "absent":
-            try:
-                systemd.need()
-            except StrataError as error:
-                raise StrataError(error.message, option="persistent", hint=error.hint, entry=self.entry) from None
+            systemd.need("persistent")
         table, known = engine.table, overlayfs.defaults()
         wanted: dict[str, Any] = {**state.config, **self.spec}
         real: dict[str, str] = {path: os.path.realpath(path) for path in [self.name, *_layers(wanted)]}

@@ -372,6 +372,29 @@ def test_what_waits_for_a_failed_one_of_its_rank_is_not_touched():
     ]
 
 
+CHAIN = [{"chained": {"name": "a"}}, {"chained": {"name": "b", "on": "a"}}, {"chained": {"name": "c", "on": "b"}}]
+
+
+@pytest.mark.parametrize(
+    ("entries", "prune"),
+    [([], True), ([{"chained": {"name": name, "state": "absent"}} for name in "abc"], False)],
+    ids=["pruned", "absent"],
+)
+def test_what_goes_waits_for_what_it_holds(entries, prune):
+    stack(*CHAIN)
+    ENGINE.calls.clear()
+    stack(*entries, prune=prune)
+    assert ENGINE.calls == [("remove", "c"), ("remove", "b"), ("remove", "a")]
+
+
+def test_what_is_declared_to_go_goes_in_reverse_before_anything_is_made():
+    stack({"base": {"name": "low"}}, {"thing": {"name": "high"}})
+    ENGINE.calls.clear()
+    gone = [{"base": {"name": "low", "state": "absent"}}, {"thing": {"name": "high", "state": "absent"}}]
+    stack({"base": {"name": "new"}}, *gone)
+    assert ENGINE.calls == [("remove", "high"), ("remove", "low"), ("create", "new")]
+
+
 def test_what_cant_be_listed_is_pruned_by_the_record():
     stack({"unlisted": {"name": "a"}}, {"unlisted": {"name": "b"}})
     assert not stack({"unlisted": {"name": "a"}}, {"unlisted": {"name": "b"}})["changed"]

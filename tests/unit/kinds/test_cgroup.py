@@ -243,7 +243,7 @@ def stored(host, monkeypatch, **options):
     kept = []
     monkeypatch.setattr(cgroupunit, "store", lambda group, text: kept.append(text))
     resource._store(made)
-    with open(cgroupunit.path("night/a-b"), "w", encoding="ascii") as file:
+    with open(f"{systemd.UNITS}/{cgroupunit.name('night/a-b')}", "w", encoding="ascii") as file:
         file.write(kept[0])
     return kept[0], Cgroup.read_many(host, ["night/a-b"])["night/a-b"]
 
@@ -262,8 +262,8 @@ def test_a_unit_says_all_and_reads_back(host, monkeypatch):
     text, state = stored(host, monkeypatch, **WHOLE)
     assert "Requires=strata.service" in text
     assert "WantedBy=multi-user.target\nWantedBy=strata.service" in text
-    assert 'sh "+cpu +hugetlb +io +memory" "night" "a-b"' in text
-    assert f'"{anchor.GROUP}/night/a-b/io.max" "/dev/disk/by-id/x" "rbps=1048576' in text
+    assert 'sh "+cpu +hugetlb +io +memory" night a-b' in text
+    assert f'{anchor.GROUP}/night/a-b/io.max /dev/disk/by-id/x rbps=1048576' in text
     assert (state.status, state.owner, state.live) == ("stored", "web", None)
     assert state.config["io"][0]["device"] == "/dev/vda"
     assert state.facts["spelled"] == {"/dev/vda": "/dev/disk/by-id/x"}
@@ -276,7 +276,7 @@ def test_a_unit_that_was_edited_or_disabled_is_put_right(host, monkeypatch):
     text, state = stored(host, monkeypatch, memory="1G")
     enabled = replace(state, status="present", config={**state.config, "persistent": True}, live={"memory": GIB})
     assert not plan(enabled, name="night/a-b", memory="1G", persistent=True)
-    with open(cgroupunit.path("night/a-b"), "w", encoding="ascii") as file:
+    with open(f"{systemd.UNITS}/{cgroupunit.name('night/a-b')}", "w", encoding="ascii") as file:
         file.write(text.replace("1073741824", "5"))
     edited = Cgroup.read_many(host, ["night/a-b"])["night/a-b"]
     made = plan(replace(edited, status="present", live={"memory": GIB}), name="night/a-b", memory="1G", persistent=True)

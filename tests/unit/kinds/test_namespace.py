@@ -294,7 +294,9 @@ def test_a_set_is_told_by_its_namespaces_not_by_files(monkeypatch, tmp_path):
 
 
 def test_command_lines_are_split_again():
-    assert bootunit.quoted(["/bin/x", "a b", "50%", "$HOME", 'q"', ""]) == '/bin/x "a b" 50% $$HOME "q\\"" ""'
+    argv = ["/bin/x", "a b", "50%", "$HOME", 'q"', "\\n", ""]
+    assert bootunit.quoted(argv) == '/bin/x "a b" 50% $$HOME "q\\"" \\\\n ""'
+    assert bootunit.words(bootunit.quoted(argv)) == argv
     text = bootunit.render([("Service", "ExecStart", ["/bin/x 50%"])])
     assert "ExecStart=/bin/x 50%%" in text
 

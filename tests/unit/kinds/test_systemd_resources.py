@@ -210,6 +210,44 @@ def test_what_systemd_has_not_read_is_read(host):
     assert (made.steps, [change.name for change in made.changes]) == (("update",), ["unit"])
 
 
+def test_what_a_killed_run_left_beside_the_drop_in_is_taken_away(host):
+    made = plan(host["h.service"], {"set_apart": ["CPUQuotaPerSecSec"]}, cpus=0.5, cpu_period="20ms")
+    assert not made, "somebody else's setting"
+    made = plan(host["h.service"], {"set_apart": ["CPUQuota"]}, cpus=0.5)
+    assert (made.steps, [change.name for change in made.changes]) == (("update",), ["unit"])
+
+
+def test_what_set_property_left_is_named_as_the_setting_is(tmp_path, monkeypatch):
+    folder = tmp_path / "h.service.d"
+    folder.mkdir()
+    for name in ("50-CPUQuotaPeriodUSec.conf", "50-MemoryMax.conf", "70-theirs.conf"):
+        (folder / name).touch()
+    monkeypatch.setattr(systemd, "CONTROL", (str(tmp_path), str(tmp_path / "none")))
+    assert systemd.kept_set("h.service") == {"CPUQuotaPeriodSec", "MemoryMax"}
+    systemd.forget_set("h.service", ["CPUQuotaPeriodSec", "MemoryMax"])
+    assert [file.name for file in folder.iterdir()] == ["70-theirs.conf"]
+
+
+@pytest.mark.parametrize(
+    ("given", "settings"),
+    [
+        ("", ["AllowedCPUs=0-1"]),  # it has processes: the kernel doesn't take none
+        ("1", ["AllowedCPUs=1"]),
+    ],
+)
+def test_cpus_that_are_taken_back_become_all_that_there_are(host, monkeypatch, given, settings):
+    programs = []
+    monkeypatch.setattr(systemd, "set_runtime", lambda unit, words: programs.append((unit, words)))
+    monkeypatch.setattr(systemd, "reload", lambda: None)
+    monkeypatch.setattr(systemd, "forget_set", lambda unit, names: None)
+    monkeypatch.setattr(cgroupfs, "online", lambda: {"cpuset_cpus": "0-1", "cpuset_mems": "0"})
+    resource = SystemdResources({"unit": "h.service", "cpuset_cpus": given}, owner="web")
+    made = resource.plan(known(host["h.service"]))
+    assert made.steps == ("update",)
+    resource.update(None, made)
+    assert programs == [("h.service", settings)]
+
+
 def test_what_somebody_set_for_now_is_seen(host, tmp_path, monkeypatch):
     folder = tmp_path / "control" / "h.service.d"
     folder.mkdir(parents=True)

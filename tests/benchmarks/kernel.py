@@ -1,0 +1,134 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What N namespaces and N control groups cost: made, found unchanged, and taken away, each by one ``stack``.
+
+scripts/bench makes the surroundings, and names what can be measured there: namespaces anywhere, control groups on a host
+that has nothing else to do, because they are made below systemd's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import BESIDE_RAW, TIMES_RAW, Bench, Failed, seconds, verdict
+
+# What is asked of strata.virt for a hundred namespaces, in seconds of a machine that does nothing else.
+MADE, UNCHANGED = 10, 1.5
+
+
+def pairs(count: int) -> list[dict]:
+    """A bridge, and namespaces that are on it: each with a pair, an address and a route."""
+    entries: list[dict] = [{"link": {"name": "br0", "type": "bridge", "addresses": ["10.90.0.1/16"]}}]
+    for number in range(count):
+        peer = {"name": f"veth{number}", "master": "br0"}
+        address = f"10.90.{1 + number // 250}.{number % 250 + 1}/16"
+        eth0 = {"name": "eth0", "type": "veth", "peer": peer, "addresses": [address]}
+        routes = [{"to": "default", "via": "10.90.0.1"}]
+        entries.append({"netns": {"name": f"bench{number}", "links": [eth0], "routes": routes}})
+    return entries
+
+
+def sets(count: int) -> list[dict]:
+    """Pinned sets of four kinds."""
+    kinds = ["net", "uts", "ipc", "mnt"]
+    return [{"namespace": {"name": f"bench{number}", "kinds": kinds, "hostname": "bench"}} for number in range(count)]
+
+
+def groups(count: int) -> list[dict]:
+    limits = {"memory": "64M", "cpus": 0.5, "pids_limit": 64}
+    return [{"cgroup": {"name": f"bench{number}", **limits}} for number in range(count)]
+
+
+@dataclass(frozen=True)
+class Subject:
+    noun: str
+    declare: Callable[[int], list[dict]]
+    raw: str | None = None  # what target.py reads beside it
+    playbook: bool = True  # whether there is a controller where it is measured
+
+
+SUBJECTS = {
+    "netns": Subject("netns, each with a pair, an address and a route", pairs),
+    "namespace": Subject("sets of four namespaces", sets),
+    "cgroup": Subject("control groups with three limits", groups, raw="cgroups", playbook=False),
+}
+
+
+def measure(bench: Bench, subject: Subject, count: int) -> dict[str, float]:
+    arguments = bench.folder / "stack.json"
+
+    def declare(resources: list[dict]) -> dict:
+        stack = {"name": "bench", "prune": True, "resources": resources}
+        arguments.write_text(json.dumps(stack))
+        return stack
+
+    def took(*words: str) -> float:
+        start = time.perf_counter()
+        bench.target(*words)
+        return time.perf_counter() - start
+
+    bench.says(f"{count} {subject.noun}")
+    stack = declare(subject.declare(count))
+    sample = {"made, whole process": took("apply", str(arguments))}
+    if subject.playbook:
+        sample["unchanged, whole playbook"] = median(bench.play("strata.virt.stack", stack) for _turn in range(5))
+    runs = []
+    for _turn in range(bench.repeats):
+        read = bench.target("raw", subject.raw, "")[0] if subject.raw else 0.0
+        runs.append((read, *bench.target("stack", str(arguments))))
+    read, inside, process = (min(column) for column in zip(*runs))
+    if subject.raw:
+        sample["reading their files"] = read
+    sample["unchanged, inside the module"] = inside
+    sample["unchanged, whole process"] = process
+    sample["processes started"] = bench.processes("stack", str(arguments))
+    declare([])
+    return {**sample, "removed, whole process": took("apply", str(arguments))}
+
+
+def report(subject: Subject, counts: list[int], samples: list[dict[str, float]]) -> None:
+    width = 56
+    print(f"\n{subject.noun:<{width}}{''.join(f'{count:>10}' for count in counts)}   grows")
+    for name in samples[0]:
+        values = [sample[name] for sample in samples]
+        shown = [f"{value:>10}" if isinstance(value, int) else f"{seconds(value):>10}" for value in values]
+        print(f"  {name:<{width - 2}}{''.join(shown)}{values[-1] / values[0]:>7.1f}x")
+    print()
+    last, count = samples[-1], counts[-1]
+    if subject.raw:
+        inside, read = last["unchanged, inside the module"], last["reading their files"]
+        allowed = TIMES_RAW * read + BESIDE_RAW
+        words = f"{TIMES_RAW}x reading their files, {seconds(read)}, and {seconds(BESIDE_RAW)} are {seconds(allowed)}"
+        verdict(inside <= allowed, f"inside the module: {seconds(inside)} for {count}; {words}")
+    else:
+        for what, limit in (("made, whole process", MADE), ("unchanged, whole playbook", UNCHANGED)):
+            if what in last and count == 100:
+                verdict(last[what] < limit, f"{what}: {seconds(last[what])} for {count}; less than {limit} s are asked")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="an empty folder, for this run alone")
+    parser.add_argument("--repeats", type=int, default=5, help="how often the short measurements are taken")
+    parser.add_argument("subjects", choices=SUBJECTS, nargs="+", help="what is measured")
+    options = parser.parse_args()
+    bench = Bench(options.folder, options.repeats)
+    try:
+        for subject in map(SUBJECTS.__getitem__, options.subjects):
+            counts = [20, 200] if subject.raw else [10, 100]
+            report(subject, counts, [measure(bench, subject, count) for count in counts])
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
