@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What N namespaces and N control groups cost: made, found unchanged, and taken away, each by one ``stack``.
 
-scripts/bench makes the surroundings, and names what can be measured there: namespaces anywhere, control groups on a host
-that has nothing else to do, because they are made below systemd's own.
+scripts/bench makes the surroundings, and names what can be measured there: namespaces anywhere, control groups on a
+host that has nothing else to do, because they are made below systemd's own.
 """
 
 from __future__ import annotations

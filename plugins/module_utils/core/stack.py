@@ -160,7 +160,9 @@ class Stack:
             for thing in item.resource.former().needs():
                 users[thing].append(item)
         for item in removals:
-            item.after = [user for thing in item.resource.former().provides() for user in users[thing] if user is not item]
+            item.after = [
+                user for thing in item.resource.former().provides() for user in users[thing] if user is not item
+            ]
 
     # Reading and planning.
 

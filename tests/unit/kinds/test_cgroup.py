@@ -263,7 +263,7 @@ def test_a_unit_says_all_and_reads_back(host, monkeypatch):
     assert "Requires=strata.service" in text
     assert "WantedBy=multi-user.target\nWantedBy=strata.service" in text
     assert 'sh "+cpu +hugetlb +io +memory" night a-b' in text
-    assert f'{anchor.GROUP}/night/a-b/io.max /dev/disk/by-id/x rbps=1048576' in text
+    assert f"{anchor.GROUP}/night/a-b/io.max /dev/disk/by-id/x rbps=1048576" in text
     assert (state.status, state.owner, state.live) == ("stored", "web", None)
     assert state.config["io"][0]["device"] == "/dev/vda"
     assert state.facts["spelled"] == {"/dev/vda": "/dev/disk/by-id/x"}

@@ -218,3 +218,10 @@ def test_stored_and_mounted_are_told_apart():
 def test_the_tree_and_the_sources_are_needed():
     entry = Chroot({"path": JAIL, "binds": [DATA]})
     assert list(entry.needs()) == [("path", JAIL), ("path", DATA["source"])]
+
+
+def test_a_jail_that_is_there_at_boot_needs_systemd(monkeypatch, tmp_path):
+    monkeypatch.setattr(systemd, "booted", lambda: False)
+    jail = Chroot({"path": str(tmp_path), "persistent": True, "mounts": ["proc"]})
+    with pytest.raises(StrataError, match="persistent: this host was not booted with systemd"):
+        jail.observe(chroot.Chroot.open(jail.spec), ABSENT)

@@ -200,6 +200,12 @@ def test_a_unit_that_mounts_something_else_is_somebody_elses(units):
         Overlay({"path": "/srv/merged", "persistent": True, **LAYERS}).plan(known(state))
 
 
+def test_what_is_kept_over_boots_needs_systemd(monkeypatch):
+    monkeypatch.setattr(systemd, "booted", lambda: False)
+    with pytest.raises(StrataError, match="persistent: this host was not booted with systemd"):
+        Overlay({"path": "/srv/merged", "persistent": True, **LAYERS}).observe(Recorded(), ABSENT)
+
+
 def test_a_unit_that_is_not_enabled_is_not_persistent(units):
     _text, state = stored(units, enabled=False, **LAYERS)
     assert state.config["persistent"] is False

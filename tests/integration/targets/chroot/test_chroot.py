@@ -339,13 +339,6 @@ class TestChroot(Convergence):
         self.sees(self.case.seen_a)
         self.unchanged(self.case.a)
 
-    @pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="for hosts without systemd")
-    def test_persistent_needs_systemd(self):
-        with pytest.raises(Failed, match="persistent: this host was not booted with systemd"):
-            self.apply({**self.case.a, "persistent": True})
-        assert look(self.case.name) is None
-
-    @pytest.mark.skipif(not os.path.isdir("/run/systemd/system"), reason="needs systemd")
     def test_it_is_there_at_boot(self):
         kept = {**self.case.a, "persistent": True}
         self.foretold(kept)
