@@ -1,15 +1,15 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker_network, looked at through Docker's own command line and the kernel's links."""
+"""docker_network, looked at through Docker's own API and the kernel's links."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 
 import pytest
 
+from tests.lab import docker_api
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, Killed, call, run
 
@@ -30,13 +30,8 @@ def _image(tmp_path_factory):
     run("docker", "import", archive, IMAGE)
 
 
-def inspect(sort: str, name: str) -> dict | None:
-    done = subprocess.run(["docker", "inspect", "--type", sort, name], capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)[0] if done.returncode == 0 else None
-
-
 def look(name: str) -> dict | None:
-    found = inspect("network", name)
+    found = docker_api.network(name)
     if found is None:
         return None
     labels = {key: value for key, value in found["Labels"].items() if not key.startswith("strata.")}
@@ -49,15 +44,15 @@ def subnet(name: str) -> str:
     return f"172.30.{sum(name.encode()) % 200}.0/24"
 
 
-def leftovers() -> str:
-    return run("docker", "network", "ls", "--filter", f"name={PREVIOUS}", "--format", "{{.Name}}")
+def leftovers() -> list[str]:
+    return docker_api.names("networks", PREVIOUS)
 
 
 def again(*argv: str):
     """Somebody else makes it anew, by hand."""
 
     def drift(name: str) -> None:
-        run("docker", "network", "rm", name)
+        docker_api.ask(f"/networks/{name}", "DELETE")
         run("docker", "network", "create", *argv, name)
 
     return drift
@@ -75,11 +70,11 @@ def container():
 
     yield start
     for name in made:
-        run("docker", "rm", "--force", name)
+        docker_api.remove(name)
 
 
 def place(container: str, network: str) -> dict:
-    return inspect("container", container)["NetworkSettings"]["Networks"].get(network)
+    return docker_api.container(container)["NetworkSettings"]["Networks"].get(network)
 
 
 class TestDockerNetwork(Convergence):
@@ -98,7 +93,7 @@ class TestDockerNetwork(Convergence):
         },
         seen_b={"Driver": "bridge", "Internal": False, "Attachable": True, "Labels": {"tier": "front"}},
         drifts={
-            "removed": lambda name: run("docker", "network", "rm", name),
+            "removed": lambda name: docker_api.ask(f"/networks/{name}", "DELETE"),
             "made anew, leading out": lambda name: again("--subnet", subnet(name), "--label", "tier=back")(name),
             "made anew, with another subnet": again("--internal"),
         },
@@ -143,7 +138,7 @@ class TestDockerNetwork(Convergence):
 
     def test_the_kernel_has_the_bridge_with_its_address(self):
         self.apply({"ipam_config": [{"subnet": "172.30.202.0/24", "gateway": "172.30.202.7"}]})
-        bridge = f"br-{inspect('network', self.name)['Id'][:12]}"
+        bridge = f"br-{docker_api.network(self.name)['Id'][:12]}"
         (link,) = json.loads(run("ip", "-json", "address", "show", "dev", bridge))
         assert "172.30.202.7/24" in [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"]]
 
@@ -183,16 +178,16 @@ class TestDockerNetwork(Convergence):
         base = self.subnet[0]["subnet"].rpartition(".")[0]
         ran = container("strata-web", "--network", self.name, "--ip", f"{base}.77", "--network-alias", "www")
         idle = container("strata-idle", "--network", self.name, "--network-alias", "lazy", run_it=False)
-        pid = inspect("container", ran)["State"]["Pid"]
+        pid = docker_api.container(ran)["State"]["Pid"]
         assert self.foretold({**spec, "internal": True})["changed"]
-        assert inspect("container", ran)["State"]["Pid"] == pid, "it went on running"
+        assert docker_api.container(ran)["State"]["Pid"] == pid, "it went on running"
         assert (place(ran, self.name)["IPAddress"], "www" in place(ran, self.name)["Aliases"]) == (f"{base}.77", True)
         assert "lazy" in place(idle, self.name)["Aliases"]
         address = run("docker", "exec", ran, "/bin/busybox", "ip", "-4", "-o", "address")
         assert f"{base}.77/24" in address, "the kernel has it, too"
         run("docker", "start", idle)
         assert place(idle, self.name)["IPAddress"].startswith(base)
-        assert leftovers() == ""
+        assert leftovers() == []
 
     def test_a_fixed_address_that_the_new_subnet_lacks_is_told(self, container):
         self.apply({"ipam_config": self.subnet})
@@ -212,7 +207,7 @@ class TestDockerNetwork(Convergence):
             self.apply({**spec, "driver": "macvlan", "driver_options": {"macvlan_mode": "nonsense"}})
         self.sees({"Driver": "bridge", "IPAM": [{"Subnet": subnet(self.name)}]})
         assert "www" in place(ran, self.name)["Aliases"]
-        assert leftovers() == ""
+        assert leftovers() == []
         self.unchanged(spec)
 
     def test_killed_while_it_is_made_anew_no_container_is_lost(self, container):
@@ -221,7 +216,7 @@ class TestDockerNetwork(Convergence):
         self.together({}, names)
         self._forget()
         for touch, name in enumerate(names, start=1):
-            container(f"{name}-web", "--network", name, "--network-alias", "www")
+            container(f"{name}-web", "--network", name, "--network-alias", "www", run_it=touch in (2, 5))
             with pytest.raises(Killed):
                 self.apply({"internal": True}, name, touches=TOUCHES, die_at=touch)
         forecast = self.together({"internal": True}, names, check=True)
@@ -231,7 +226,7 @@ class TestDockerNetwork(Convergence):
             self.sees({"Internal": True}, name)
             assert "www" in place(f"{name}-web", name)["Aliases"]
         assert self.together({"internal": True}, names, check=True)["changed"] is False
-        assert leftovers() == ""
+        assert leftovers() == []
 
     def test_killed_and_then_to_be_absent(self):
         names = self.names(2)
@@ -241,11 +236,11 @@ class TestDockerNetwork(Convergence):
             with pytest.raises(Killed):
                 self.apply({"internal": True}, name, touches=TOUCHES, die_at=touch)
         self.together({"state": "absent"}, names)
-        assert ([look(name) for name in names], leftovers()) == ([None, None], "")
+        assert ([look(name) for name in names], leftovers()) == ([None, None], [])
 
     def test_connected_containers(self, container):
         one, two = container("strata-one"), container("strata-two", run_it=False)
-        identity = inspect("container", one)["Id"]
+        identity = docker_api.container(one)["Id"]
         spec = {"ipam_config": self.subnet, "connected": [identity]}
         assert self.foretold(spec)["changed"]
         assert place(one, self.name) is not None
@@ -270,13 +265,13 @@ class TestDockerNetwork(Convergence):
 
     def test_recreate_as_the_policy_says(self):
         self.apply({"ipam_config": self.subnet})
-        first = inspect("network", self.name)["Id"]
+        first = docker_api.network(self.name)["Id"]
         kept = self.apply({"ipam_config": self.subnet, "internal": True, "recreate": "never"})
         assert (kept["changed"], kept["restart_required"]) == (False, ["internal"])
-        assert inspect("network", self.name)["Id"] == first
+        assert docker_api.network(self.name)["Id"] == first
         for forced in ({"recreate": "always"}, {"force": True}):
             assert self.foretold({"ipam_config": self.subnet, **forced})["changed"]
-            assert inspect("network", self.name)["Id"] != first
+            assert docker_api.network(self.name)["Id"] != first
 
     def test_overlay_needs_a_swarm(self):
         with pytest.raises(Failed, match=r"driver: needs a swarm.*docker swarm init"):

@@ -1,16 +1,15 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker_volume, looked at through Docker's own command line and the host's files."""
+"""docker_volume, looked at through Docker's own API and the host's files."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.lab import docker_api
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, call, run
 
@@ -27,14 +26,8 @@ def _image(tmp_path_factory):
     run("docker", "import", archive, IMAGE)
 
 
-def inspect(name: str) -> dict | None:
-    argv = ["docker", "volume", "inspect", name]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)[0] if done.returncode == 0 else None
-
-
 def look(name: str) -> dict | None:
-    found = inspect(name)
+    found = docker_api.volume(name)
     if found is None:
         return None
     labels = {key: value for key, value in (found["Labels"] or {}).items() if not key.startswith("strata.")}
@@ -45,14 +38,14 @@ def again(*argv: str):
     """Somebody else makes it anew, by hand."""
 
     def drift(name: str) -> None:
-        run("docker", "volume", "rm", name)
+        docker_api.ask(f"/volumes/{name}", "DELETE")
         run("docker", "volume", "create", *argv, name)
 
     return drift
 
 
 def precious(name: str) -> Path:
-    return Path(inspect(name)["Mountpoint"]) / "precious"
+    return Path(docker_api.volume(name)["Mountpoint"]) / "precious"
 
 
 TMPFS = {"type": "tmpfs", "device": "tmpfs", "o": "size=64m"}
@@ -69,7 +62,7 @@ class TestDockerVolume(Convergence):
         seen_a={"Driver": "local", "Options": TMPFS, "Labels": {"tier": "back"}},
         seen_b={"Driver": "local", "Labels": {"tier": "front"}},
         drifts={
-            "removed": lambda name: run("docker", "volume", "rm", name),
+            "removed": lambda name: docker_api.ask(f"/volumes/{name}", "DELETE"),
             "made anew, without options": again("--label", "tier=back"),
             "made anew, with other labels": again(
                 *(word for key, value in TMPFS.items() for word in ("--opt", f"{key}={value}")), "--label", "tier=x"
@@ -90,7 +83,7 @@ class TestDockerVolume(Convergence):
             run("docker", "create", "--name", name, *argv, IMAGE, "/bin/busybox", "true")
 
         yield start
-        run("docker", "rm", "--force", "strata-user")
+        docker_api.remove("strata-user")
 
     def test_what_is_in_it_is_never_lost_unless_it_was_said(self):
         self.apply({"labels": {"tier": "back"}})
@@ -147,7 +140,7 @@ class TestDockerVolume(Convergence):
 
     def test_volumes_without_a_name_are_not_told(self, container):
         container("strata-user", "--volume", "/data")
-        (mount,) = json.loads(run("docker", "inspect", "strata-user"))[0]["Mounts"]
+        (mount,) = docker_api.container("strata-user")["Mounts"]
         self.apply({})
         told = {one["name"] for one in call("docker_volume_info", {})["resources"]}
         assert (mount["Name"] in told, self.name in told) == (False, True)
