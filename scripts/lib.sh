@@ -99,3 +99,10 @@ push_code() { # push_code HOST
     push "$1" $pushed/ansible "$ansible"/{__init__.py,release.py,module_utils,_vendor,_internal,compat}
     push "$1" $pushed/ansible_collections/strata/virt "$copy"/{playbooks,plugins,tests}
 }
+
+# Tests that run on a lab host, on the code that was pushed to it.
+run_pytest() { # run_pytest HOST, ARGUMENTS…
+    ssh -F "$ssh_config" "$1" "cd $pushed/ansible_collections/strata/virt &&
+        PYTHONPATH=$pushed:. PYTHONPYCACHEPREFIX=/var/cache/strata-test PYTHONUNBUFFERED=1 \
+            python3 -m pytest -p no:cacheprovider ${*:2}"
+}

@@ -1,0 +1,63 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Docker's own API (docs.docker.com/reference/api/engine/), spoken plainly: tests look and meddle through it.
+
+Under emulation its command line takes a second a call, nearly all of it to start.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any
+
+SOCKET = "/run/docker.sock"
+
+
+class _Daemon(http.client.HTTPConnection):
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(SOCKET)
+
+
+def ask(path: str, method: str = "GET", **body: Any) -> Any:
+    """What the daemon answers; None where there is no such thing, or nothing to say.
+
+    Raises:
+        AssertionError: It refuses.
+    """
+    connection = _Daemon("docker")
+    connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    said = answer.read()
+    connection.close()
+    if answer.status == 404 and method == "GET":
+        return None
+    assert answer.status < 400, f"{method} {path}: {said.decode()}"
+    return json.loads(said) if said else None
+
+
+def container(name: str) -> Any:
+    return ask(f"/containers/{name}/json")
+
+
+def network(name: str) -> Any:
+    return ask(f"/networks/{name}")
+
+
+def volume(name: str) -> Any:
+    return ask(f"/volumes/{name}")
+
+
+def names(sort: str, part: str) -> list[str]:
+    """The containers or networks whose name has a part, running or not."""
+    found = ask(f"/{sort}?all=1")
+    every = [name.lstrip("/") for one in found for name in one.get("Names", [one.get("Name")])]
+    return sorted(name for name in every if part in name)
+
+
+def remove(name: str) -> None:
+    """A container, whatever it does; none of that name is fine."""
+    if container(name) is not None:
+        ask(f"/containers/{name}?force=1", "DELETE")
