@@ -152,6 +152,6 @@ def run(*argv: str, check: bool = True, stdin: str | None = None) -> str:
 def seen_by_systemd(state: str, *units: str) -> None:
     """systemd looks at the table of mounts in its own time, a few times a second at most."""
     end = time.monotonic() + 20
-    while {run("systemctl", "show", "--property=ActiveState", "--value", unit) for unit in units} != {state}:
+    while set(run("systemctl", "show", "--property=ActiveState", "--value", *units).split()) != {state}:
         assert time.monotonic() < end, f"systemd doesn't say {state}"
         time.sleep(0.2)
