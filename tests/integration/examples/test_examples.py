@@ -12,17 +12,34 @@ from tests.integration.examples.documented import declarations, takes_away
 from tests.lab.driver import call, run
 
 HOST = Path(__file__).with_name("host.sh")
-MADE = [one for one in declarations() if not takes_away(one[2])]
+EXAMPLES = list(declarations())
+MADE = [one for one in EXAMPLES if not takes_away(one[2])]
+GONE = [one for one in EXAMPLES if takes_away(one[2])]
 
 
-@pytest.fixture(scope="module", autouse=True)
+def each(examples: list):
+    ids = [f"{door}: {task}" for door, task, _options in examples]
+    return pytest.mark.parametrize(("door", "options"), [(door, options) for door, _task, options in examples], ids=ids)
+
+
+@pytest.fixture(scope="module")
 def _surroundings():
     run("sh", str(HOST))
 
 
-@pytest.mark.parametrize(("door", "_task", "options"), MADE, ids=[f"{door}: {task}" for door, task, _options in MADE])
-def test_it_is_foretold_and_done_once(door, _task, options):
+def foretold_and_done_once(door: str, options: dict) -> None:
     foretold = call(door, options, check=True)
     done = call(door, options)
     assert (foretold["changed"], foretold["diff"]) == (done["changed"], done["diff"])
     assert call(door, options)["changed"] is False
+
+
+@each(MADE)
+@pytest.mark.usefixtures("_surroundings")
+def test_made(door, options):
+    foretold_and_done_once(door, options)
+
+
+@each(GONE)
+def test_taken_away(door, options):
+    foretold_and_done_once(door, options)
