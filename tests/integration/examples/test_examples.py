@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.examples.documented import declarations, takes_away
+from tests.integration.examples.documented import ENGINES, GUESTS, declarations, takes_away
 from tests.lab.driver import call, run
 
 HOST = Path(__file__).with_name("host.sh")
-EXAMPLES = list(declarations())
-MADE = [one for one in EXAMPLES if not takes_away(one[2])]
-GONE = [one for one in EXAMPLES if takes_away(one[2])]
 
 
-def each(examples: list):
+def each(doors: list[str], *, gone: bool = False):
+    examples = [one for one in declarations(doors) if takes_away(one[2]) == gone]
     ids = [f"{door}: {task}" for door, task, _options in examples]
     return pytest.mark.parametrize(("door", "options"), [(door, options) for door, _task, options in examples], ids=ids)
 
@@ -34,12 +32,17 @@ def foretold_and_done_once(door: str, options: dict) -> None:
     assert call(door, options)["changed"] is False
 
 
-@each(MADE)
+@each(ENGINES)
 @pytest.mark.usefixtures("_surroundings")
 def test_made(door, options):
     foretold_and_done_once(door, options)
 
 
-@each(GONE)
+@each(GUESTS)
+def test_guests_made(door, options):
+    foretold_and_done_once(door, options)
+
+
+@each([*ENGINES, *GUESTS], gone=True)
 def test_taken_away(door, options):
     foretold_and_done_once(door, options)
