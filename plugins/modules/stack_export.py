@@ -18,7 +18,7 @@ options:
   kinds:
     description:
       - The kinds to read. All where it is not given; engines that the host doesn't have are then left out, and named in
-        RV(skipped).
+        RV(unread).
     type: list
     elements: str
   owner:
@@ -48,7 +48,7 @@ resources:
   elements: dict
   sample:
     - cgroup: {name: batch, memory: 1G, state: present}
-skipped:
+unread:
   description: The kinds that could not be read, and why.
   returned: always
   type: dict

@@ -64,7 +64,7 @@ def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[
 
     def work() -> dict[str, Any]:
         entries: list[dict[str, Any]] = []
-        skipped: dict[str, str] = {}
+        unread: dict[str, str] = {}
         asked, owner = module.params["kinds"], module.params["owner"]
         applied = record.load(owner) if owner else {}
         for word in asked or sorted(known):
@@ -76,12 +76,12 @@ def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[
             except StrataError as error:
                 if asked:
                     raise
-                skipped[word] = str(error)
+                unread[word] = str(error)
                 continue
             for name, state in sorted(found.items()):
                 if state.exists and owner in (None, state.owner):
                     entries.append({word: kind.export(name, state)})
-        return {"resources": entries, "skipped": skipped}
+        return {"resources": entries, "unread": unread}
 
     guarded(module, work)
 

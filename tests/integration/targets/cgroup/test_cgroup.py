@@ -238,7 +238,7 @@ class TestCgroup(Convergence):
             assert run("systemctl", "is-enabled", unit(name).name) == "enabled"
             assert run("systemd-analyze", "verify", str(unit(name))) == ""
         text = unit(self.case.name).read_text()
-        assert f'"{path}" "rbps=10485760' in text
+        assert f"/io.max {path} " in text
         run("systemctl", "stop", "strata.service")
         assert not (TOP / self.case.name).exists()
         assert call("cgroup", {"name": self.case.name, **given}, check=True)["changed"]

@@ -159,7 +159,7 @@ def test_what_is_no_longer_declared_goes_and_what_others_made_stays():
 def test_an_export_declares_what_is_there():
     stack(entries())
     exported = call("stack_export", {"owner": OWNER})
-    assert exported["skipped"] == {}
+    assert exported["unread"] == {}
     assert sorted(kind for entry in exported["resources"] for kind in entry) == KINDS
     assert stack(exported["resources"])["changed"] is False
 
