@@ -226,9 +226,8 @@ class Stack:
                 self.found[_reach(probe)] = kind.read_many(engine, self._asked(probe, ()))
             for name, state in self.found[_reach(probe)].items():
                 if state.exists and state.owner == self.name:
-                    applied = self.record.get(f"{kind.kind}/{name}")
                     options = {**probe.options, kind.identity: name, "state": "absent"}
-                    gone = kind(options, owner=self.name, applied=applied)
+                    gone = kind(options, owner=self.name, applied=self.record.get(kind.key(options)))
                     if gone.prunable(state):
                         orphans.append(Item(gone, engine, pruned=True, state=state))
         orphans = [item for item in orphans if item.identity not in declared]

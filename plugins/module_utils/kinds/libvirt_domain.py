@@ -15,7 +15,7 @@ from ..core.codec import BOOL, INT, LINE, PATH, TEXT
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Layer, Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..core.waiting import until
 from ..engines import domain_xml
 from ..engines.domain_xml import MEMORY, NAMESPACE, VCPUS, ConsoleLog, Disks, Leaf, Networks, Now
@@ -126,6 +126,10 @@ class LibvirtDomain(Resource):
         disks = [("disks.file", row["file"]) for row in self.spec.get("disks", ())]
         return disks + [(option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec]
 
+    def needs(self) -> list[Thing]:
+        networks = [row["network"] for row in self.spec.get("networks", ()) if "network" in row]
+        return [*super().needs(), *(("libvirt_network", name) for name in networks)]
+
     def observe(self, engine: Host, state: State) -> State:
         if self.target == "absent":
             return state
@@ -136,7 +140,8 @@ class LibvirtDomain(Resource):
             "seed": libvirt_devices.seed(),
         }
         if any("network" in row for row in self.spec.get("networks", ())):
-            facts["networks"] = engine.networks()
+            promised = {name: True for sort, name in self.promised if sort == "libvirt_network"}
+            facts["networks"] = {**engine.networks(), **promised}
         return replace(state, facts=facts)
 
     @classmethod

@@ -414,3 +414,11 @@ def test_what_has_the_same_name_elsewhere_is_another_one():
     assert PLACES["here"].there["distant", "a"]["config"]["colour"] == "grey"
     stack()
     assert [engine.there for engine in PLACES.values()] == [{}, {}]
+
+
+@pytest.mark.parametrize("place", ["here", "there"])
+def test_what_is_pruned_knows_what_was_applied_to_it_wherever_it_is(place, monkeypatch):
+    monkeypatch.setattr(Distant, "prunable", lambda self, state: self.applied.get("colour") == "red")
+    stack({"distant": {"name": "a", "place": place, "colour": "red"}})
+    assert stack()["changed"]
+    assert PLACES[place].there == {}

@@ -1,0 +1,121 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What libvirt's networks and storage pools have in common: how they are read, stored, started and stopped."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from ..core.errors import StrataError
+from ..core.plan import Layer, Plan, State
+from ..core.resource import Resource
+from ..core.resource import Thing as Made
+from ..engines import domain_xml
+from ..engines.libvirt_objects import Objects, Thing
+
+URI = "qemu:///system"
+STATES = ("active", "inactive", "present", "absent")
+
+
+class LibvirtStored(Resource):
+    """One thing with stored and running XML.
+
+    Class attributes:
+        skeleton: The XML that a new one starts from.
+    """
+
+    layered = True
+    states = {"active": "active", "inactive": "inactive", "present": None, "absent": "absent"}
+    moves = {("inactive", "active"): ("start",), ("active", "inactive"): ("stop",)}
+    busy = frozenset({"active"})
+    skeleton: ClassVar[str]
+
+    @property
+    def fresh_status(self) -> str:
+        return "inactive"
+
+    def provides(self) -> list[Made]:
+        return [(self.kind, self.name)]
+
+    @classmethod
+    def read_many(cls, engine: Objects, names: Iterable[str] | None) -> dict[str, State]:
+        return {one.name: cls.state_of(one, engine.owner(one.root)) for one in engine.described(names)}
+
+    @classmethod
+    def state_of(cls, one: Thing, owner: str | None) -> State:
+        """What its XML says, in canonical values."""
+        stored = None if one.stored is None else domain_xml.parse(one.stored)
+        running = None if one.running is None else domain_xml.parse(one.running)
+        config = {} if stored is None else {**cls.values(stored), "autostart": one.autostart}
+        live = None if running is None else cls.values(running)
+        status = "inactive" if running is None else "active"
+        facts = {"uuid": one.root.findtext("uuid"), **cls.facts_of(one.root)}
+        return State(status, config, live, facts, owner)
+
+    @classmethod
+    def values(cls, root: ET.Element) -> dict[str, Any]:
+        return {field.name: field.at.get(root) for field in cls.fields if field.at}
+
+    @classmethod
+    def facts_of(cls, root: ET.Element) -> dict[str, Any]:
+        return {}
+
+    # Doing.
+
+    def create(self, engine: Objects, plan: Plan) -> None:
+        root = domain_xml.parse(self.skeleton)
+        domain_xml.child(root, "name").text = self.name
+        engine.own(root, self.owner)
+        self._put(root, plan.want)
+        try:
+            engine.define(domain_xml.text_of(root))
+        except StrataError:
+            engine.disown(root)
+            raise
+        lost = self._lost(engine, plan.want)
+        if lost:
+            engine.undefine(self.name)
+            raise StrataError(f"libvirt dropped {lost} while it stored the {engine.noun}; it was not made")
+        if plan.want.get("autostart"):
+            engine.set_autostart(self.name, True)
+
+    def configure(self, engine: Objects, plan: Plan) -> None:
+        values = plan.of(Layer.CONFIG)
+        if set(values) - {"autostart"} or not plan.state.config:
+            old = engine.stored(self.name)
+            root = domain_xml.parse(old)
+            self._put(root, plan.want)
+            engine.define(domain_xml.text_of(root))
+            lost = self._lost(engine, plan.want)
+            if lost:
+                engine.define(old)
+                raise StrataError(f"libvirt dropped {lost} while it stored the {engine.noun}; it is as it was")
+        if "autostart" in values:
+            engine.set_autostart(self.name, values["autostart"])
+
+    def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
+        for field in self.fields:
+            if field.at and field.name in values:
+                field.at.put(root, values[field.name])
+
+    def _lost(self, engine: Objects, values: Mapping[str, Any]) -> str:
+        """The options that its stored XML doesn't say as they were put."""
+        root = domain_xml.parse(engine.stored(self.name))
+        lost = []
+        for field in self.fields:
+            if field.at and field.name in values:
+                now, wanted = field.at.get(root), values[field.name]
+                lost += [change.name for change in field.changes(now, wanted, field.effect, Layer.CONFIG)]
+        return ", ".join(lost)
+
+    def start(self, engine: Any, plan: Plan) -> None:
+        engine.start(self.name)
+
+    def stop(self, engine: Any, plan: Plan) -> None:
+        engine.stop(self.name)
+
+    def remove(self, engine: Any, plan: Plan) -> None:
+        engine.stop(self.name)
+        engine.undefine(self.name)

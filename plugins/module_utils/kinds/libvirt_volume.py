@@ -1,0 +1,329 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Volumes in libvirt's storage pools: what is in them is never lost unless it was said."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core import policy
+from ..core.codec import BOOL, LINE, NAME, PATH, SIZE
+from ..core.errors import StrataError
+from ..core.field import Field, Role
+from ..core.plan import Change, Effect, Plan, State
+from ..core.resource import Resource, Thing
+from ..engines import domain_xml
+from ..engines.domain_xml import Leaf
+from ..engines.libvirt_storage import Pools, Volume, image
+from .libvirt_stored import URI
+
+FORMATS = ("raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx")
+_LAYERED = ("qcow2", "qed", "vmdk")
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A pool by its name, on a connection."""
+
+    pools: Pools
+    name: str
+
+
+def _named(value: str) -> None:
+    if not value:
+        raise ValueError("must not be empty")
+
+
+class LibvirtVolume(Resource):
+    kind = "libvirt_volume"
+    rank = 45
+    fields = (
+        policy.name(),
+        policy.state("present", "absent"),
+        Field("pool", NAME, role=Role.CONNECT, given="default"),
+        Field("uri", LINE, role=Role.CONNECT, given=URI),
+        Field("keep", BOOL, role=Role.POLICY, given=True),
+        Field("format", LINE, Leaf("target/format", "type"), choices=FORMATS),
+        Field("capacity", SIZE, Leaf("capacity", read=int, write=str), Effect.LIVE),
+        Field("allocation", SIZE, role=Role.POLICY),
+        Field("backing", LINE, Leaf("backingStore/path"), check=_named),
+        Field("backing_format", LINE, role=Role.POLICY, choices=FORMATS),
+        Field("path", PATH, Leaf("target/path"), export=False),
+        Field("clone_from", LINE, role=Role.POLICY, check=_named),
+        Field("upload_from", PATH, role=Role.POLICY),
+    )
+    states = {"present": "present", "absent": "absent"}
+    busy = frozenset({"present"})
+
+    # What was declared.
+
+    def check(self) -> None:
+        given = [option for option in ("backing", "clone_from", "upload_from") if option in self.spec]
+        if len(given) > 1:
+            raise StrataError(f"can't go with {given[0]}", option=given[1], value=self.spec[given[1]])
+        if "backing" in self.spec and self._format not in _LAYERED:
+            raise StrataError(
+                f"needs a format that can have one, and {self._format} can't",
+                option="backing",
+                value=self.spec["backing"],
+                hint="Write format: qcow2",
+            )
+        if "path" in self.spec and os.path.basename(self.spec["path"]) != self.spec["name"]:
+            raise StrataError("does not end with the volume's name", option="path", value=self.spec["path"])
+
+    @property
+    def _format(self) -> str:
+        """The format of a new one: by its name, where it isn't given."""
+        return str(self.spec.get("format") or ("qcow2" if str(self.spec["name"]).endswith(".qcow2") else "raw"))
+
+    @property
+    def pool(self) -> str:
+        return str(self.spec["pool"])
+
+    def provides(self) -> list[Thing]:
+        made = [(self.kind, f"{self.pool}/{self.name}")]
+        return [*made, ("path", self.spec["path"])] if "path" in self.spec else made
+
+    def needs(self) -> list[Thing]:
+        needed = [("libvirt_pool", self.pool), *super().needs()]
+        for option in ("backing", "clone_from"):
+            name = self.spec.get(option, "")
+            if name.startswith("/"):
+                needed.append(("path", name))
+            elif name:
+                needed.append((self.kind, name if "/" in name else f"{self.pool}/{name}"))
+        return needed
+
+    def files(self) -> list[tuple[str, str]]:
+        wanted = self.target != "absent" and "upload_from" in self.spec
+        return [("upload_from", self.spec["upload_from"])] if wanted else []
+
+    def prunable(self, state: State) -> bool:
+        return self.applied.get("keep") is False
+
+    def settings(self, state: State) -> dict[str, Any]:
+        want = {name: value for name, value in super().settings(state).items() if value is not None}
+        if "backing" in want:
+            want["backing"] = state.facts.get("backing_path") or want["backing"]
+        if not state.exists:
+            want.setdefault("format", self._format)
+        return want
+
+    # What there is.
+
+    @classmethod
+    def open(cls, spec: Mapping[str, Any]) -> Shelf:
+        return Shelf(Pools(spec.get("uri") or URI), spec.get("pool") or "default")
+
+    @classmethod
+    def read_many(cls, engine: Shelf, names: Iterable[str] | None) -> dict[str, State]:
+        pool = engine.pools.pool(engine.name)
+        if pool is None or not pool.active:
+            return {}
+        return {one.name: cls.state_of(one) for one in engine.pools.volumes(pool, names)}
+
+    @classmethod
+    def state_of(cls, one: Volume) -> State:
+        """What a volume's XML says, in canonical values."""
+        if one.unfinished:
+            return State(facts={"unfinished": True})
+        root = domain_xml.parse(one.xml)
+        config = {field.name: field.at.get(root) for field in cls.fields if field.at}
+        facts = {
+            "path": root.findtext("target/path"),
+            "type": root.get("type"),
+            "allocation": int(root.findtext("allocation") or 0),
+        }
+        return State("present", config, facts=facts, owner=one.owner)
+
+    def observe(self, engine: Shelf, state: State) -> State:
+        pools, facts = engine.pools, dict(state.facts)
+        pool = pools.pool(self.pool)
+        if pool is not None:
+            facts["pool"] = {"active": pool.active, "type": pool.type, "path": pool.path}
+        if self.target == "absent":
+            if state.exists:
+                facts["users"] = pools.users(facts["path"])
+                facts["layers"] = pools.layers(self.pool, facts["path"])
+            return replace(state, facts=facts)
+        facts["missing"] = self.missing()
+        if "backing" in self.spec:
+            found = pools.place(self.pool, self.spec["backing"])
+            facts["backing_path"], facts["backing_format"] = found or (None, None)
+        if "clone_from" in self.spec and not state.exists:
+            facts["clone"] = pools.size(self.pool, self.spec["clone_from"])
+        if "upload_from" in self.spec and not state.exists and not facts["missing"]:
+            found_image = image(self.spec["upload_from"])
+            if found_image is not None:
+                facts["upload"] = {"format": found_image.format, "size": found_image.size, "on": found_image.backing}
+        if state.exists and self.spec.get("capacity", 0) > (state.config["capacity"] or 0):
+            facts["users"] = pools.users(facts["path"])
+        return replace(state, facts=facts)
+
+    # What is to be done.
+
+    def plan(self, state: State) -> Plan:
+        if self.target == "absent":
+            return self._plan_removal(state)
+        self._check_pool(state)
+        plan = super().plan(state)
+        if "create" in plan.steps:
+            self._check_new(state)
+            if state.facts.get("unfinished"):
+                told = Change("unfinished", True, None, Effect.REMOVE)
+                plan = replace(plan, changes=(told, *plan.changes))
+        if "recreate" in plan.steps:
+            wrong = ", ".join(change.name for change in plan.changes if change.effect is Effect.RECREATE)
+            raise StrataError(
+                f"exists with another {wrong}, and its data would be lost",
+                hint="Remove it first (state: absent), or copy it into a new one (clone_from)",
+                entry=self.entry,
+            )
+        if state.exists and "capacity" in plan.want:
+            self._check_size(state, plan)
+        return plan
+
+    def _plan_removal(self, state: State) -> Plan:
+        plan = super().plan(state)
+        if state.facts.get("unfinished"):
+            told = Change("unfinished", True, None, Effect.REMOVE)
+            return Plan((told,), steps=("remove",), state=state)
+        if plan:
+            # Those of the same stack may go before it does: whether they did shows when it is its turn.
+            users = state.facts.get("users", {})
+            self._refuse_users(name for name, owner in users.items() if not self.owner or owner != self.owner)
+            if not self.owner:
+                self._refuse_layers(state.facts.get("layers", ()))
+        return plan
+
+    def _check_pool(self, state: State) -> None:
+        if ("libvirt_pool", self.pool) in self.promised:
+            return
+        pool = state.facts.get("pool")
+        if pool is None or not pool["active"]:
+            what = "is no pool of libvirt's" if pool is None else "is a pool that is not active"
+            hint = "Declare it before with libvirt_pool; virsh pool-list --all shows those that there are"
+            raise StrataError(what, option="pool", value=self.pool, hint=hint, entry=self.entry)
+        path = self.spec.get("path")
+        if path is not None and pool["path"] and os.path.dirname(path) != pool["path"]:
+            raise StrataError(f"is not in the pool, which is in {pool['path']}", option="path", value=path)
+
+    def _check_new(self, state: State) -> None:
+        facts = state.facts
+        for option, path in facts.get("missing", ()):
+            raise StrataError("there is no such file on this host", option=option, value=path, entry=self.entry)
+        for option, known in (("backing", facts.get("backing_path")), ("clone_from", facts.get("clone"))):
+            promised = any(thing[0] != "libvirt_pool" for thing in self.promised)
+            own_path = option == "backing" and self.spec.get(option, "").startswith("/")
+            if option in self.spec and not known and not promised and not own_path:
+                raise StrataError("is no volume", option=option, value=self.spec[option], entry=self.entry)
+        if self.spec.get("backing", "").startswith("/") and not (
+            facts.get("backing_format") or "backing_format" in self.spec
+        ):
+            # A format that is guessed lets a guest write a header that names any file of the host (CVE-2008-2004).
+            raise StrataError(
+                "is needed for a backing file that is in no pool", option="backing_format", entry=self.entry
+            )
+        upload = facts.get("upload")
+        if upload is not None:
+            self._check_upload(upload)
+        least = (upload or {}).get("size") or facts.get("clone") or 0
+        if self.spec.get("capacity", least) < least:
+            raise StrataError(
+                f"is less than what is copied ({least} bytes)",
+                option="capacity",
+                value=self.options["capacity"],
+                entry=self.entry,
+            )
+        if "capacity" not in self.spec and upload is None and not {"backing", "clone_from"} & set(self.spec):
+            raise StrataError("is needed to make an empty volume", option="capacity", entry=self.entry)
+
+    def _check_upload(self, upload: Mapping[str, Any]) -> None:
+        if upload["format"] != self._format and "qcow2" in (upload["format"], self._format):
+            raise StrataError(
+                f"is {upload['format']}, and the volume is {self._format}",
+                option="upload_from",
+                value=self.spec["upload_from"],
+                hint="Say so with format, or convert it first with qemu_image",
+                entry=self.entry,
+            )
+        if upload["on"]:
+            raise StrataError(
+                f"has the backing file {upload['on']}, which would not come with it",
+                option="upload_from",
+                value=self.spec["upload_from"],
+                entry=self.entry,
+            )
+
+    def _check_size(self, state: State, plan: Plan) -> None:
+        if plan.want["capacity"] < state.config["capacity"]:
+            raise StrataError(
+                f"the volume has {state.config['capacity']} bytes already, and shrinking it would cut off data",
+                option="capacity",
+                value=self.options["capacity"],
+                entry=self.entry,
+            )
+        if plan:
+            self._refuse_users(state.facts.get("users", ()), "virsh blockresize does it while they run")
+
+    def _refuse_users(self, users: Iterable[str], hint: str = "Take the disk out of them first") -> None:
+        named = ", ".join(sorted(users))
+        if named:
+            raise StrataError(f"is a disk of {named}", hint=hint, entry=self.entry)
+
+    def _refuse_layers(self, layers: Iterable[str]) -> None:
+        named = ", ".join(sorted(layers))
+        if named:
+            raise StrataError(
+                f"is what {named} are layers over, and would be lost without it",
+                hint="Remove them first",
+                entry=self.entry,
+            )
+
+    def create(self, engine: Shelf, plan: Plan) -> None:
+        pools = engine.pools
+        if plan.state.facts.get("unfinished"):
+            pools.remove(self.pool, self.name)
+        elif pools.volume(self.pool, self.name) is not None:
+            return  # it came with a pool that was just made, over a folder that was there: verifying holds it to this
+        upload = plan.state.facts.get("upload")
+        xml = self._document(pools, plan, upload)
+        pools.make(self.pool, xml, self.owner, clone=self.spec.get("clone_from"), upload=self.spec.get("upload_from"))
+        if plan.want.get("capacity", 0) > (
+            pools.size(self.pool, self.name) or 0
+        ):  # a copy is as large as what it is of
+            pools.resize(self.pool, self.name, plan.want["capacity"])
+
+    def _document(self, pools: Pools, plan: Plan, upload: Mapping[str, Any] | None) -> str:
+        root = ET.Element("volume")
+        ET.SubElement(root, "name").text = self.name
+        capacity = plan.want.get("capacity", 0)
+        if upload:
+            capacity = upload["size"] if plan.want["format"] == "qcow2" else max(capacity, upload["size"])
+        if capacity or "backing" not in self.spec:  # a layer has the size of what it is over; so has a clone
+            ET.SubElement(root, "capacity", {"unit": "bytes"}).text = str(capacity)
+        if "allocation" in self.spec:
+            ET.SubElement(root, "allocation", {"unit": "bytes"}).text = str(self.spec["allocation"])
+        target = ET.SubElement(root, "target")
+        if "format" in self.spec or plan.want["format"] != "raw":
+            ET.SubElement(target, "format", {"type": plan.want["format"]})
+        if "backing" in self.spec:
+            path, form = pools.place(self.pool, self.spec["backing"]) or (self.spec["backing"], None)
+            backing = ET.SubElement(root, "backingStore")
+            ET.SubElement(backing, "path").text = path
+            ET.SubElement(backing, "format", {"type": self.spec.get("backing_format") or form or "raw"})
+        return ET.tostring(root, encoding="unicode")
+
+    def update(self, engine: Shelf, plan: Plan) -> None:
+        engine.pools.resize(self.pool, self.name, plan.want["capacity"])
+
+    def remove(self, engine: Shelf, plan: Plan) -> None:
+        path = plan.state.facts.get("path")
+        if path is not None:
+            self._refuse_users(engine.pools.users(path))
+            self._refuse_layers(engine.pools.layers(self.pool, path))
+        engine.pools.remove(self.pool, self.name)

@@ -1,0 +1,457 @@
+#!/usr/bin/python
+# Copyright: strata.virt contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: libvirt_network
+short_description: Virtual networks of libvirt
+version_added: 0.1.0
+author: strata.virt contributors (@strata-virt)
+description:
+  - Makes a virtual network and keeps it as declared.
+  - Changes only what is declared. Everything else in the network's XML stays, whoever put it there.
+  - DHCP, DNS entries and port groups are changed while it is active, so that no guest notices.
+extends_documentation_fragment:
+  - strata.virt.converges
+requirements:
+  - libvirt-python (python3-libvirt)
+  - libvirt 7.8 or newer
+options:
+  name:
+    description:
+      - The network.
+    type: str
+    required: true
+  state:
+    description:
+      - V(active) makes it and starts it, V(inactive) makes it and stops it, V(present) leaves it active or not.
+      - V(absent) stops it and forgets it.
+    type: str
+    choices: [active, inactive, present, absent]
+    default: active
+  restart:
+    description:
+      - Whether it may be restarted for what it can't take while it is active. Where it may not, the change is stored,
+        takes effect at its next start, and RV(restart_required) names it.
+    type: str
+    choices: [never, if_needed, always]
+    default: never
+  force:
+    description:
+      - Stop it though running domains are connected to it, which cuts them off until their cards are plugged in again.
+        Otherwise that is an error that names them.
+    type: bool
+    default: false
+  uri:
+    description:
+      - The hypervisor to connect to.
+    type: str
+    default: qemu:///system
+  forward:
+    description:
+      - How it reaches others. A new one that doesn't give it is isolated.
+    type: dict
+    suboptions:
+      mode:
+        description:
+          - V(isolated) reaches the host only, V(nat) others by the host's address, V(route) and V(open) by its own, the
+            latter without rules of libvirt's.
+          - V(bridge) connects cards to a bridge that the host has (O(bridge)), or to O(forward.dev) by macvtap.
+            V(private), V(vepa) and V(passthrough) are the other modes of macvtap.
+        type: str
+        choices: [isolated, nat, route, open, bridge, private, vepa, passthrough]
+      dev:
+        description: The only interface of the host that it forwards to.
+        type: str
+      interfaces:
+        description: Interfaces of the host, one of which each card gets (macvtap).
+        type: list
+        elements: str
+      nat_addresses:
+        description: The addresses that V(nat) uses, as V(FIRST-LAST).
+        type: str
+      nat_ports:
+        description: The ports that V(nat) uses, as V(1024-65535).
+        type: str
+      nat_ipv6:
+        description: V(nat) for IPv6, too.
+        type: bool
+  bridge:
+    description:
+      - The bridge that libvirt makes, or with O(forward.mode=bridge) the one that the host has. A new network gets a
+        free C(virbrN).
+    type: str
+  stp:
+    description:
+      - Whether the bridge speaks the spanning tree protocol. A new one does.
+    type: bool
+  delay:
+    description:
+      - How long the bridge looks before it forwards, in seconds.
+    type: int
+  zone:
+    description:
+      - The zone of firewalld that the bridge is in.
+    type: str
+  mac:
+    description:
+      - The address of the bridge. A new network gets one from libvirt.
+    type: str
+  mtu:
+    description:
+      - Of the bridge and of the cards that are connected to it, in bytes.
+    type: int
+  virtualport:
+    description:
+      - The type of its ports, as V(openvswitch).
+    type: str
+  vlans:
+    description:
+      - The VLANs of its ports, for networks that can (Open vSwitch, SR-IOV). More than one make a trunk.
+    type: list
+    elements: int
+  inbound:
+    description:
+      - What the whole network may receive.
+    type: dict
+    suboptions:
+      average:
+        description: In KiB a second.
+        type: int
+      peak:
+        description: Up to this in a burst, in KiB a second.
+        type: int
+      burst:
+        description: What may go at O(inbound.peak), in KiB.
+        type: int
+  outbound:
+    description:
+      - What the whole network may send.
+    type: dict
+    suboptions:
+      average:
+        description: In KiB a second.
+        type: int
+      peak:
+        description: Up to this in a burst, in KiB a second.
+        type: int
+      burst:
+        description: What may go at O(outbound.peak), in KiB.
+        type: int
+  domain:
+    description:
+      - The DNS domain of its guests.
+    type: str
+  domain_local_only:
+    description:
+      - Questions about O(domain) are never passed on.
+    type: bool
+  ip:
+    description:
+      - The host's address on the bridge, and what dnsmasq hands out there. Further C(<ip>) of the same version are left
+        alone.
+    type: dict
+    suboptions:
+      address:
+        description: With its prefix, as V(192.0.2.1/24). Changing it takes a restart, but for O(ip.dhcp).
+        type: str
+      tftp_root:
+        description: A directory of the host that is served by TFTP.
+        type: str
+      bootp_file:
+        description: What clients are told to boot.
+        type: str
+      bootp_server:
+        description: Where they find it. The host itself where it is not given.
+        type: str
+      dhcp:
+        description: Changed while the network is active, one entry at a time.
+        type: dict
+        suboptions:
+          ranges:
+            description: The addresses that are handed out, as pairs of the first and the last.
+            type: list
+            elements: list
+          hosts:
+            description: Hosts that always get the same address.
+            type: list
+            elements: dict
+            suboptions:
+              mac:
+                description: The host, by its card.
+                type: str
+              id:
+                description: The host, by the identifier that it sends (DUID).
+                type: str
+              name:
+                description: Its name, for DNS. Tells the host where there is neither a mac nor an id.
+                type: str
+              ip:
+                description: The address that it gets.
+                type: str
+  ip6:
+    description:
+      - The host's address on the bridge, and what dnsmasq hands out there. Further C(<ip>) of the same version are left
+        alone.
+    type: dict
+    suboptions:
+      address:
+        description: With its prefix, as V(2001:db8::1/64). Changing it takes a restart, but for O(ip6.dhcp).
+        type: str
+      tftp_root:
+        description: A directory of the host that is served by TFTP.
+        type: str
+      bootp_file:
+        description: What clients are told to boot.
+        type: str
+      bootp_server:
+        description: Where they find it. The host itself where it is not given.
+        type: str
+      dhcp:
+        description: Changed while the network is active, one entry at a time.
+        type: dict
+        suboptions:
+          ranges:
+            description: The addresses that are handed out, as pairs of the first and the last.
+            type: list
+            elements: list
+          hosts:
+            description: Hosts that always get the same address.
+            type: list
+            elements: dict
+            suboptions:
+              mac:
+                description: The host, by its card.
+                type: str
+              id:
+                description: The host, by the identifier that it sends (DUID).
+                type: str
+              name:
+                description: Its name, for DNS. Tells the host where there is neither a mac nor an id.
+                type: str
+              ip:
+                description: The address that it gets.
+                type: str
+  routes:
+    description:
+      - Routes of the host to what lies behind a guest.
+    type: list
+    elements: dict
+    suboptions:
+      to:
+        description: The network, as V(198.51.100.0/24).
+        type: str
+        required: true
+      gateway:
+        description: The guest.
+        type: str
+        required: true
+      metric:
+        description: The lower one wins.
+        type: int
+  dns_enabled:
+    description:
+      - Whether dnsmasq answers questions.
+    type: bool
+  dns_forwarders:
+    description:
+      - Who is asked what dnsmasq doesn't know. The host's own resolvers where there are none.
+    type: list
+    elements: dict
+    suboptions:
+      domain:
+        description: Only about this one.
+        type: str
+      address:
+        description: Who is asked.
+        type: str
+  dns_hosts:
+    description:
+      - Names with an address.
+    type: list
+    elements: dict
+    suboptions:
+      ip:
+        description: The address; tells the entry from the others.
+        type: str
+        required: true
+      names:
+        description: Its names.
+        type: list
+        elements: str
+        required: true
+  dns_txt:
+    description:
+      - TXT records.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Of the record.
+        type: str
+        required: true
+      value:
+        description: What it says.
+        type: str
+        required: true
+  dns_srv:
+    description:
+      - SRV records.
+    type: list
+    elements: dict
+    suboptions:
+      service:
+        description: As V(ldap).
+        type: str
+        required: true
+      protocol:
+        description: As V(tcp).
+        type: str
+        required: true
+      domain:
+        description: Whose service it is. O(domain) of the network where it is not given.
+        type: str
+      target:
+        description: The host that has it.
+        type: str
+      port:
+        description: Where it listens.
+        type: int
+      priority:
+        description: The lower one is asked first.
+        type: int
+      weight:
+        description: Among those of one priority.
+        type: int
+  portgroups:
+    description:
+      - Classes of ports that a domain's card can name.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Tells it from the others.
+        type: str
+        required: true
+      default:
+        description: The one of cards that name none.
+        type: bool
+      vlans:
+        description: The VLANs of its ports.
+        type: list
+        elements: int
+      inbound:
+        description: What each port may receive.
+        type: dict
+        suboptions:
+          average:
+            description: In KiB a second.
+            type: int
+          peak:
+            description: Up to this in a burst, in KiB a second.
+            type: int
+          burst:
+            description: What may go at O(portgroups[].inbound.peak), in KiB.
+            type: int
+      outbound:
+        description: What each port may send.
+        type: dict
+        suboptions:
+          average:
+            description: In KiB a second.
+            type: int
+          peak:
+            description: Up to this in a burst, in KiB a second.
+            type: int
+          burst:
+            description: What may go at O(portgroups[].outbound.peak), in KiB.
+            type: int
+  dnsmasq_options:
+    description:
+      - Lines for the configuration of dnsmasq, as they are. libvirt doesn't vouch for them.
+    type: list
+    elements: str
+  autostart:
+    description:
+      - Start it when the host boots.
+    type: bool
+seealso:
+  - module: strata.virt.libvirt_network_info
+  - module: strata.virt.libvirt_domain
+"""
+
+EXAMPLES = r"""
+- name: A network behind the host's address, with fixed addresses for some
+  strata.virt.libvirt_network:
+    name: lab0
+    forward: {mode: nat}
+    bridge: virbr10
+    ip:
+      address: 10.20.0.1/24
+      dhcp:
+        ranges: [[10.20.0.100, 10.20.0.200]]
+        hosts: [{mac: "52:54:00:00:00:10", ip: 10.20.0.10, name: lab1}]
+    autostart: true
+    state: active
+
+- name: One that reaches nobody but the host, with names of its own
+  strata.virt.libvirt_network:
+    name: backend
+    bridge: virbr11
+    domain: backend.example.com
+    ip: {address: 192.0.2.1/24}
+    dns_hosts: [{ip: 192.0.2.10, names: [db, db.backend.example.com]}]
+
+- name: Cards straight on a bridge that the host has
+  strata.virt.libvirt_network:
+    name: uplink
+    forward: {mode: bridge}
+    bridge: br0
+    state: inactive
+
+- name: Another network, forgotten
+  strata.virt.libvirt_network:
+    name: uplink
+    state: absent
+"""
+
+RETURN = r"""
+changes:
+  description: What is different now, or would be, one entry a value.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {field: "dns_txt[k]", before: null, after: {name: k, value: v}, effect: live, layer: running}
+restart_required:
+  description: Options that are stored and take effect at the next start, because O(restart) didn't allow one.
+  returned: always
+  type: list
+  elements: str
+  sample: [mtu]
+resource:
+  description: What the host has now. C(options) are as stored, C(running) as it is active.
+  returned: always
+  type: dict
+  sample:
+    name: lab0
+    status: active
+    owner: ""
+    options: {name: lab0, bridge: virbr10, forward: {mode: nat}, ip: {address: 10.20.0.1/24}, state: active}
+    running: {bridge: virbr10, forward: {mode: nat}, ip: {address: 10.20.0.1/24}}
+    facts: {bridge: virbr10, mac: "52:54:00:d9:31:45", uuid: d6505dc4-c91e-4f94-bb18-a819adbe6f6c}
+"""
+
+from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge
+from ansible_collections.strata.virt.plugins.module_utils.kinds.libvirt_network import LibvirtNetwork
+
+
+def main() -> None:
+    converge(LibvirtNetwork)
+
+
+if __name__ == "__main__":
+    main()

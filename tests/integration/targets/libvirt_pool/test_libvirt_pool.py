@@ -1,0 +1,138 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""libvirt_pool, looked at through libvirt's own binding, virsh and the host's own folders."""
+
+from __future__ import annotations
+
+import shutil
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import libvirt
+import pytest
+
+from tests.lab import libvirt_api
+from tests.lab.convergence import Case, Convergence
+from tests.lab.driver import Failed, call, run
+
+ROOT = Path("/var/tmp/strata-pools")
+ENGINE = "engines.libvirt_storage.Pools"
+
+
+def virsh(*words: str, **more) -> str:
+    return run("virsh", *words, **more)
+
+
+def document(name: str, *flags: str) -> ET.Element:
+    return ET.fromstring(virsh("pool-dumpxml", *flags, name))
+
+
+def look(name: str) -> dict | None:
+    pool, seen = libvirt_api.state_of(libvirt_api.connection().listAllStoragePools(0), name)
+    if pool is None:
+        return None
+    root = ET.fromstring(pool.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE))
+    folder = Path(root.findtext("target/path"))
+    return {
+        **seen,
+        "type": root.get("type"),
+        "stored mode": root.findtext("target/permissions/mode"),
+        "mode": f"{folder.stat().st_mode & 0o7777:04o}" if folder.exists() else None,
+    }
+
+
+def restored(name: str) -> None:
+    """Somebody stores another mode, as virsh pool-edit does."""
+    file = Path("/tmp/strata-test-pool.xml")
+    file.write_text(virsh("pool-dumpxml", "--inactive", name).replace("<mode>0711<", "<mode>0700<"))
+    virsh("pool-define", str(file))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _root():
+    ROOT.mkdir(mode=0o755)
+    yield
+    shutil.rmtree(ROOT)
+
+
+class TestLibvirtPool(Convergence):
+    case = Case(
+        kind="libvirt_pool",
+        info="libvirt_pool_info",
+        a={"type": "dir", "mode": "0711", "autostart": True, "restart": "if_needed"},
+        b={"type": "dir", "mode": "0750", "restart": "if_needed"},
+        own=lambda name: {"path": str(ROOT / name)},
+        look=look,
+        idle={"state": "inactive"},
+        seen_a={"active": True, "autostart": True, "type": "dir", "stored mode": "0711", "mode": "0711"},
+        seen_b={"active": True, "type": "dir", "stored mode": "0750", "mode": "0750"},
+        drifts={
+            "another mode, stored": restored,
+            "stopped": lambda name: virsh("pool-destroy", name),
+            "not at boot": lambda name: virsh("pool-autostart", "--disable", name),
+            "forgotten": lambda name: (virsh("pool-destroy", name), virsh("pool-undefine", name)),
+        },
+        touches=tuple(
+            f"{ENGINE}.{verb}" for verb in ("define", "undefine", "set_autostart", "start_folder", "stop", "delete")
+        ),
+        bad=(("mode", "rwx"), ("type", "cloud"), ("path", "here")),
+        bad_names=("", "a/../b"),
+    )
+
+    @property
+    def name(self) -> str:
+        return self.case.name
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / self.name
+
+    def test_what_is_in_it_stays(self):
+        self.apply(self.case.a)
+        virsh("vol-create-as", self.name, "precious", "1M")
+        refused = {"state": "absent", "delete": True}
+        with pytest.raises(Failed, match=r"would lose what is in it: precious"):
+            self.apply(refused)
+        self.apply({"state": "absent"})
+        assert (look(self.name), (self.folder / "precious").exists()) == (None, True)
+        self.apply(self.case.a)
+        virsh("vol-delete", "precious", "--pool", self.name)
+        self.apply(refused)
+        assert (look(self.name), self.folder.exists()) == (None, False)
+
+    def test_a_change_waits_where_it_may_not_be_restarted(self):
+        self.apply(self.case.a)
+        told = self.apply({"mode": "0700"})
+        assert (told["changed"], told["restart_required"]) == (True, ["mode"])
+        self.sees({"stored mode": "0700", "mode": "0711"})
+        assert self.apply({"mode": "0700"})["changed"] is False
+
+    def test_types_that_this_host_has_nothing_for_are_stored(self):
+        """As far as libvirt goes without a server or a disk: it takes the XML, and says it again."""
+        iscsi = {"hosts": ["san.example.com"], "devices": ["iqn.2026-01.com.example:target"]}
+        pools = {
+            "iscsi": ({"path": "/dev/disk/by-path", "source": iscsi}, ("host", "name", "san.example.com")),
+            "netfs": (
+                {
+                    "path": "/mnt/strata-test",
+                    "source": {"hosts": ["nas.example.com"], "dir": "/export", "format": "nfs"},
+                },
+                ("dir", "path", "/export"),
+            ),
+            "logical": (
+                {"path": "/dev/strata-test", "source": {"name": "strata-test", "devices": ["/dev/sdz"]}},
+                ("device", "path", "/dev/sdz"),
+            ),
+        }
+        names = {sort: self.case.another(self.name, f"-{sort}") for sort in pools}
+        self.made.update(names.values())
+        entries = [
+            {"libvirt_pool": {"name": names[sort], "type": sort, "state": "inactive", **options}}
+            for sort, (options, _seen) in pools.items()
+        ]
+        stack = {"name": self.owner, "resources": entries}
+        assert call("stack", stack)["changed"]
+        assert call("stack", stack)["changed"] is False
+        for sort, (_options, (element, attribute, value)) in pools.items():
+            root = document(names[sort], "--inactive")
+            assert (root.get("type"), root.find(f"source/{element}").get(attribute)) == (sort, value)
