@@ -11,7 +11,8 @@ short_description: LXC containers, what is stored of them and what runs
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Tells which LXC containers there are, with their limits, interfaces and capabilities, as stored and as they run.
+  - Tells which LXC containers there are, running or not, with everything that is stored of them, their snapshots, and
+    of those that run, their limits, their first process, their addresses and what they use.
 extends_documentation_fragment:
   - strata.virt.informs
 requirements:
@@ -25,11 +26,12 @@ options:
     elements: str
   lxc_path:
     description:
-      - Where the containers are.
+      - Where the containers are. For a plain user, the default is what LXC has as that user's own.
     type: str
     default: /var/lib/lxc
 seealso:
   - module: strata.virt.lxc_container
+  - module: strata.virt.lxc_snapshot
 """
 
 EXAMPLES = r"""
@@ -42,7 +44,9 @@ RETURN = r"""
 resources:
   description:
     - One entry a container. C(options) are the options of M(strata.virt.lxc_container) that declare what is stored;
-      C(running) is what runs, null for a stopped one.
+      C(running) are the limits that hold, null for a stopped one.
+    - C(facts.pid) is the first process, C(facts.cgroup) the control group, C(facts.snapshots) the snapshots, the oldest
+      first. C(usage) is what is used, as M(strata.virt.cgroup_info) tells it, with C(usage.addresses) by interface.
   returned: always
   type: list
   elements: dict

@@ -8,6 +8,7 @@ containers only, and never writes: its ``set_config_item`` reports failure by re
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -29,7 +30,8 @@ _PAYLOAD = "lxc.payload."  # LXC: src/lxc/cgroups/cgroup.h, DEFAULT_PAYLOAD_CGRO
 _LONGEST = 100  # of a socket's path; LXC hashes longer ones (src/lxc/commands_utils.c)
 _SETTLED = ("STOPPED", "RUNNING", "FROZEN")
 _SETTLES_IN = 30  # seconds; what passes through STARTING or STOPPING does so in one or two
-_LOG_LINES = 8
+BOOT_UNIT = "lxc.service"
+"""It runs lxc-autostart at boot, for all that have lxc.start.auto (LXC: config/init); ``lxc@`` starts one."""
 
 
 class Lxc:
@@ -41,8 +43,15 @@ class Lxc:
 
     def __init__(self, lxc_path: str) -> None:
         command.need("lxc-start", "lxc")
-        self.path = lxc_path
         self._lxc = library("lxc", "python3-lxc")
+        self.rootless = os.geteuid() != 0
+        own = self.rootless and lxc_path == DEFAULT_PATH  # nothing there is a plain user's
+        self.path = str(self._lxc.get_global_config_item("lxc.lxcpath")) if own else lxc_path
+
+    @property
+    def version(self) -> int:
+        """The first part of LXC's version."""
+        return int(str(self._lxc.version).partition(".")[0])
 
     def folder(self, name: str) -> str:
         return f"{self.path}/{name}"
@@ -68,7 +77,12 @@ class Lxc:
             return []
 
     def read_config(self, name: str) -> Config | None:
-        text = files.read(self.config_file(name))
+        return self.config_at(self.folder(name))
+
+    @staticmethod
+    def config_at(folder: str, name: str = "config") -> Config | None:
+        """The configuration in a folder of a container, or of a snapshot of one."""
+        text = files.read(f"{folder}/{name}")
         return None if text is None else Config(text)
 
     def defaults(self, name: str) -> Config:
@@ -97,12 +111,6 @@ class Lxc:
             return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
         finally:
             os.close(handle)
-
-    def snapshots(self, name: str) -> list[str]:
-        try:
-            return sorted(os.listdir(f"{self.folder(name)}/snaps"))
-        except OSError:
-            return []
 
     def active(self, names: Iterable[str]) -> list[str]:
         """Those of the containers that may run: somebody listens for them. One read, however many."""
@@ -134,22 +142,54 @@ class Lxc:
         put = super(self._lxc.Container, container).set_config_item  # type: ignore[misc]
         return all(put(key, line) for line in value.split("\n"))
 
+    def addresses(self, name: str) -> dict[str, list[str]]:
+        """The addresses of a running container, by interface, without the loopback's."""
+        container = self._lxc.Container(name, self.path)
+        found = {link: list(container.get_ips(interface=link)) for link in container.get_interfaces() if link != "lo"}
+        return {link: addresses for link, addresses in found.items() if addresses}
+
     def templates(self) -> list[str]:
         try:
             return sorted(file[4:] for file in os.listdir(TEMPLATES) if file.startswith("lxc-"))
         except OSError:
             return []
 
+    def check_template(self, template: str) -> None:
+        """Make sure that there is a template, by its name or its path.
+
+        Raises:
+            StrataError: There is none.
+        """
+        known = [*self.templates(), "none"]
+        if not (os.path.isfile(template) if template.startswith("/") else template in known):
+            hint = f"There are: {', '.join(known)}; the package lxc-templates has more"
+            raise StrataError("is no template of this host", option="template", value=template, hint=hint)
+
     # Changing.
 
-    def create(self, name: str, template: str, options: Sequence[str], marker: str) -> None:
-        """Make a container whose configuration begins with a marker from the first moment on."""
-        text = f"{marker}\n{self.default_config().text}"
+    def create(self, name: str, template: str, options: Sequence[str], marker: str, mapped: Sequence[str] = ()) -> None:
+        """Make a container whose configuration begins with a marker from the first moment on.
+
+        Args:
+            name: The container.
+            template: What it is made from.
+            options: What the template is called with.
+            marker: The comment.
+            mapped: The map of the user namespace that a plain user's tree is made in.
+        """
+        lines = [marker, *(f"lxc.idmap = {line}" for line in mapped)]
         with tempfile.NamedTemporaryFile("w", prefix="strata-lxc-", suffix=".conf") as file:
-            file.write(text)
+            file.write("\n".join([*lines, self.default_config().text]))
             file.flush()
             more = ["--", *options] if options else []
             command.run(self._argv("lxc-create", name, "-t", template, "-f", file.name, *more))
+
+    def begin(self, name: str, config: Config) -> None:
+        """Make a container's folder, closed to others as LXC makes it, and its configuration."""
+        os.makedirs(self.path, mode=0o711, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self.folder(name), 0o770)
+        self.write_config(name, config)
 
     def keep_made(self, name: str, config: Config) -> None:
         files.write(self.made_file(name), config.text, 0o600)
@@ -157,23 +197,19 @@ class Lxc:
     def write_config(self, name: str, config: Config) -> None:
         files.write(self.config_file(name), config.text)
 
-    def start(self, name: str, config: Config | None, timeout: float) -> None:
-        """Start a container and wait until it runs.
+    def starting(self, name: str, *options: str) -> list[str]:
+        """The program that starts a container."""
+        argv = self._argv("lxc-start", name, "-d", *options)
+        # A plain user has no control group to put it in but what the user's systemd hands over (lxc-unpriv-start).
+        return (
+            ["systemd-run", "--user", "--scope", "--quiet", "--property=Delegate=yes", "--", *argv]
+            if self.rootless
+            else argv
+        )
 
-        Raises:
-            StrataError: It didn't come up; the message ends with the last lines of LXC's log.
-        """
-        theirs = config.get("lxc.log.file") if config else None
-        log = theirs or f"{self.folder(name)}/{name}.log"
-        before = len(files.read(log) or "")
-        options = [] if theirs else ["-o", log]
-        # It returns once the container runs or has failed.
-        done = command.run(self._argv("lxc-start", name, "-d", *options), timeout=timeout, check=False)
-        if done.returncode == 0:
-            return
-        until(lambda: not self.active([name]), f"{name} to be gone after its failed start", timeout)
-        told = _told((files.read(log) or "")[before:])
-        raise StrataError(f"the container didn't start: {told or command.failure(done)}")
+    def attaching(self, name: str, *argv: str) -> list[str]:
+        """The program that runs another one inside."""
+        return self._argv("lxc-attach", name, "--clear-env", "--", *argv)
 
     def stop(self, name: str, timeout: float) -> None:
         """Ask a container to shut down; one that doesn't in time is killed."""
@@ -185,8 +221,12 @@ class Lxc:
             raise StrataError(command.failure(done))
         until(lambda: not self.active([name]) or self.running(name) is None, f"{name} to stop", _SETTLES_IN)
 
-    def freeze(self, name: str, group: str, frozen: bool) -> None:
+    def set_frozen(self, name: str, frozen: bool) -> None:
         """Freeze or thaw. LXC remembers what it was told; whether it holds, the kernel knows."""
+        running = self.running(name)
+        group = running.group() if running else None
+        if group is None or (cgroupfs.read(group, "cgroup.freeze") == "1") == frozen:
+            return
         command.run(self._argv("lxc-freeze" if frozen else "lxc-unfreeze", name), check=False)
         if (cgroupfs.read(group, "cgroup.freeze") == "1") != frozen:
             cgroupfs.write(group, "cgroup.freeze", "1" if frozen else "0")
@@ -217,6 +257,10 @@ class Running:
         except KeyError:
             return None
 
+    def as_stored(self, key: str) -> bool:
+        """Whether a key has the value that it was started with."""
+        return self.get(key) == self.stored(key)
+
     def group(self) -> str | None:
         """Its cgroup, by path; None where it is gone.
 
@@ -237,12 +281,6 @@ def _text(value: Any) -> str | None:
     if isinstance(value, (list, tuple)):
         return "\n".join(value)
     return value.rstrip("\n") if isinstance(value, str) and value else None
-
-
-def _told(log: str) -> str:
-    """What a log says, without the places in LXC's source."""
-    told = [line.rpartition(" - ")[2].strip() if "ERROR" in line else "" for line in log.splitlines()]
-    return "; ".join([line for line in told if line][-_LOG_LINES:])
 
 
 def made_with(config: Config) -> str | None:

@@ -140,6 +140,12 @@ class Config:
         self.lines = [line for line in self.lines if line.key != key]
         self.lines[at:at] = [said(key, value) for value in values]
 
+    def put_first(self, key: str, value: str) -> None:
+        """Put a line behind the last one of its key, or where there is none, before all that says anything."""
+        places = [place + 1 for place, line in enumerate(self.lines) if line.key == key]
+        first = next((place for place, line in enumerate(self.lines) if line.key), len(self.lines))
+        self.lines.insert(places[-1] if places else first, said(key, value))
+
     def put(self, key: str, value: str | None) -> None:
         """Have a value count, or none; of a list, the lines that the file itself has, one a line."""
         if repeated(key):
@@ -167,28 +173,28 @@ class Config:
 
     # Network interfaces: lxc.net.INDEX.KEY.
 
-    def interfaces(self) -> list[dict[str, str]]:
-        """The interfaces that count, in order; of each key the last value."""
-        return [{key: values[-1] for key, values in found.items()} for _index, found in _interfaces(self.values())]
+    def interfaces(self) -> list[dict[str, list[str]]]:
+        """The interfaces that count, in order, each with the values of its keys."""
+        return [found for _index, found in _interfaces(self.values())]
 
     def indexes(self) -> list[int]:
         return [index for index, _found in _interfaces(self.values())]
 
-    def put_interfaces(self, wanted: Sequence[Mapping[str, str]]) -> None:
+    def put_interfaces(self, wanted: Sequence[Mapping[str, Sequence[str]]]) -> None:
         """Have exactly these interfaces, in this order.
 
         An interface that is there already, by its name, by its type and link, or else by its place, keeps the keys
-        that are not given. Keys that are given empty are taken away.
+        that are not given. Keys that are given without a value are taken away.
         """
         had = _interfaces(self.values())
         kept: list[dict[str, list[str]]] = []
         for found in _matched([found for _index, found in had], wanted):
             kept.append(dict(found))
         for entry, row in zip(kept, wanted):
-            for key, value in row.items():
+            for key, values in row.items():
                 entry.pop(key, None)
-                if value:
-                    entry[key] = [value]
+                if values:
+                    entry[key] = list(values)
         first = next((place for place, line in enumerate(self.lines) if _of_net(line.key)), len(self.lines))
         self.lines = [line for line in self.lines if not _of_net(line.key)]
         ours = [
@@ -217,7 +223,7 @@ def _interfaces(values: Mapping[str, list[str]]) -> list[tuple[int, dict[str, li
 
 
 def _matched(
-    had: Sequence[Mapping[str, list[str]]], wanted: Sequence[Mapping[str, str]]
+    had: Sequence[Mapping[str, list[str]]], wanted: Sequence[Mapping[str, Sequence[str]]]
 ) -> list[Mapping[str, list[str]]]:
     """For each wanted interface the one that it was so far, empty where it is new."""
     found: dict[int, int] = {}
@@ -226,7 +232,7 @@ def _matched(
             if place in found or any(not row.get(key) for key in keys):
                 continue
             for other, entry in enumerate(had):
-                same = all(entry.get(key, [""])[-1] == row[key] for key in keys) if keys else other == place
+                same = all(entry.get(key, [""])[-1] == row[key][-1] for key in keys) if keys else other == place
                 if same and other not in found.values():
                     found[place] = other
                     break

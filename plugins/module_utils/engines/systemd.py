@@ -91,6 +91,11 @@ def stop(unit: str, timeout: float) -> None:
     command.run(["systemctl", "stop", "--", unit], timeout=timeout)
 
 
+def wanted(unit: str, target: str = "multi-user.target") -> bool:
+    """Whether a unit is started with a target, by its link there: no program is run."""
+    return os.path.lexists(f"{UNITS}/{target}.wants/{unit}")
+
+
 def enable(*units: str) -> None:
     command.run(["systemctl", "enable", "--quiet", "--", *units])
 

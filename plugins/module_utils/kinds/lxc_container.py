@@ -4,72 +4,31 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..core import limits, policy
-from ..core.codec import LINE, MAC, MAX, PATH, TEXTS, Codec, parse_memory, parse_pids
+from ..core import hardening, policy
+from ..core.codec import PATH, TEXT, TEXTS, WORDS, Codec
 from ..core.errors import StrataError
-from ..core.field import Field, Role, table
+from ..core.field import Field, Role, decode
 from ..core.plan import Effect, Layer, Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..core.waiting import until
-from ..engines import cgroupfs
-from ..engines.lxc import DEFAULT_PATH, Lxc, Running, inside, made_with
-from ..engines.lxc_config import Config, repeated
+from ..engines import cgroupfs, cgroupstat, idmaps, lxc_boot, lxc_snaps, lxc_trees, systemd
+from ..engines.lxc import BOOT_UNIT, DEFAULT_PATH, Lxc, inside, made_with
+from ..engines.lxc_config import Config
+from . import lxc_fields, lxc_hardening, lxc_mounts, lxc_networks, lxc_sources
+from .lxc_fields import CONFIG, KEYED, LIMITS, ROOTFS, Place
 
 OWNER = "# strata.virt: owner="
 MAKING = "# strata.virt: being made, owner="
 """It stands in the configuration from lxc-create on until ours is in place: what has it is half-made, and ours."""
 
-CAP_DROP = "lxc.cap.drop"
-ROOTFS = "lxc.rootfs.path"
 HALF_MADE = "half-made"
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A limit: a key ``lxc.cgroup2.FILE``, and the same file of the running container's cgroup."""
-
-    file: str
-    read: Callable[[str], Any]
-    write: Callable[[Any], str] = str
-
-    @property
-    def key(self) -> str:
-        return f"lxc.cgroup2.{self.file}"
-
-
-def _parse_capability(value: Any) -> str:
-    text = str(value).lower()
-    text = text[4:] if text.startswith("cap_") else text
-    if not re.fullmatch(r"[a-z_]+", text):
-        raise ValueError(f"{value!r} is no capability: write sys_module, or CAP_SYS_MODULE")
-    return text
-
-
-def _value(given: Any) -> str:
-    """A value as LXC spells it: switches are 0 and 1."""
-    return str(int(given)) if isinstance(given, bool) else str(given).strip()
-
-
-def _parse_config(value: Mapping[Any, Any]) -> dict[str, str | None]:
-    """Keys as LXC spells them. Lists are for keys that may be repeated; None and "" take a key away."""
-    settings: dict[str, str | None] = {}
-    for key, given in value.items():
-        if not re.fullmatch(r"lxc\.[A-Za-z0-9_.-]+", str(key)):
-            raise ValueError(f"{key!r} is no key of LXC: they begin with 'lxc.'")
-        if str(key).startswith("lxc.cgroup."):
-            raise ValueError(f"{key!r} is of cgroup v1: write lxc.cgroup2.{str(key)[11:]}")
-        lines = given if isinstance(given, (list, tuple)) else [given]
-        texts = [text for line in lines if line is not None for text in _value(line).split("\n")]
-        if len(texts) > 1 and not repeated(str(key)):
-            raise ValueError(f"{key!r} has one value only")
-        settings[str(key)] = "\n".join(texts) or None
-    return settings
+RESTARTED = "restarted"
+_IDMAPPED_SINCE = 5  # LXC: doc/lxc.container.conf, lxc.rootfs.options idmap=
 
 
 def _template(value: Any) -> str:
@@ -77,16 +36,6 @@ def _template(value: Any) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*|/[\w./+-]+", text):
         raise ValueError("is neither a template's name nor an absolute path")
     return text
-
-
-CAPABILITIES = Codec(lambda names: tuple(sorted({_parse_capability(one) for one in names})), "list", list, "str")
-INTERFACE = (
-    Field("type", LINE, required=True, choices=("veth", "macvlan", "ipvlan", "phys", "none", "empty")),
-    Field("link", LINE, default=""),
-    Field("name", LINE, default=""),
-    Field("hwaddr", MAC, default=""),
-    Field("flags", LINE, default="", given="up"),
-)
 
 
 @dataclass(frozen=True)
@@ -102,24 +51,25 @@ class LxcContainer(Resource):
     layered = True
     fields = (
         policy.name(),
-        policy.state("started", "present", "stopped", "frozen", "absent"),
+        policy.state("started", "present", "stopped", "frozen", RESTARTED, "absent"),
         policy.restart(),
-        policy.timeout(60),
+        policy.timeout(120),
         Field("lxc_path", PATH, role=Role.CONNECT, given=DEFAULT_PATH),
         Field("template", Codec(_template), role=Role.POLICY),
         Field("template_options", TEXTS, role=Role.POLICY),
-        limits.memory(Limit("memory.max", parse_memory)),
-        limits.cpus(Limit("cpu.max", cgroupfs.read_cpu_max, cgroupfs.write_cpu_max)),
-        limits.pids_limit(Limit("pids.max", parse_pids)),
-        Field("networks", table(*INTERFACE), effect=Effect.RESTART),
-        Field("cap_drop", CAPABILITIES, effect=Effect.RESTART),
-        Field("config", Codec(_parse_config, "dict", dict, partial=True), effect=Effect.RESTART),
+        Field("source", lxc_sources.SOURCE, role=Role.POLICY),
+        Field("hardening", TEXT, role=Role.POLICY, choices=hardening.PROFILES),
+        Field("hardening_exceptions", WORDS, role=Role.POLICY),
+        *LIMITS,
+        *KEYED,
+        CONFIG,
     )
     states = {
         "started": "running",
         "present": None,
         "stopped": "stopped",
         "frozen": "frozen",
+        RESTARTED: "running",
         "absent": "absent",
     }
     moves = {
@@ -132,13 +82,43 @@ class LxcContainer(Resource):
     }
     busy = frozenset({"running", "frozen"})
 
+    # What was declared.
+
     def check(self) -> None:
-        for key in self.spec.get("config", {}):
-            typed = _typed(key)
-            if typed in self.spec:
-                raise StrataError(
-                    f"sets what the option {typed} sets, too", option="config", value=key, hint="Give one of them only"
-                )
+        spec = self.spec
+        if spec.get("state") == RESTARTED:
+            spec["restart"] = "always"
+        if spec.get("autostart") and spec.get("lxc_path") != DEFAULT_PATH:
+            hint = f"{BOOT_UNIT} runs lxc-autostart, which looks there alone; for others, write a unit"
+            raise StrataError(f"goes with containers in {DEFAULT_PATH}", option="autostart", hint=hint)
+        lxc_fields.check(spec)
+        lxc_networks.check(spec.get("networks", ()))
+        lxc_mounts.check(spec.get("mounts", ()), spec.get("devices", ()))
+        lxc_sources.check(spec)
+        lxc_hardening.check(spec, self.options)
+
+    def settled(self) -> Resource:
+        once = super().settled()
+        if self.spec.get("state") != RESTARTED:
+            return once
+        options = {**once.options, "state": "started", "restart": "if_needed"}
+        return type(self)(options, owner=self.owner, applied=self.applied)
+
+    def _thing(self, name: str) -> Thing:
+        return "lxc", f"{self.spec.get('lxc_path', DEFAULT_PATH)}/{name}"
+
+    def provides(self) -> list[Thing]:
+        return [self._thing(self.name)]
+
+    def needs(self) -> list[Thing]:
+        other = (self.spec.get("source") or {}).get("container")
+        links = [("link", f"/{row['link']}") for row in self.spec.get("networks", ()) if row.get("link")]
+        return [*super().needs(), *([self._thing(other)] if other else []), *links]
+
+    def files(self) -> list[tuple[str, str]]:
+        bound = [("mounts", path) for path in lxc_mounts.sources(self.spec.get("mounts", ()))]
+        nodes = [("devices", row["path"]) for row in self.spec.get("devices", ()) if row.get("path")]
+        return bound + nodes + lxc_sources.files(self.spec)
 
     # Reading.
 
@@ -158,154 +138,202 @@ class LxcContainer(Resource):
         owner, making = config.comment(OWNER), config.comment(MAKING)
         if owner is None and (making is not None or engine.half_made(name)):
             return State(HALF_MADE, owner=making)
-        values = cls.decoded(config)
+        made = engine.defaults(name)
+        values = cls.decoded(config, made)
         facts: dict[str, Any] = {"rootfs": config.get(ROOTFS), "template": made_with(config)}
-        facts["snapshots"] = engine.snapshots(name)
-        defaults = cls.decoded(engine.defaults(name))
+        facts["snapshots"] = lxc_snaps.listed(engine.folder(name))
+        defaults = cls.decoded(made, made)
         running = engine.running(name) if active else None
         group = running.group() if running else None
         if running is None or group is None:
             return Container("stopped", values, None, facts, owner, defaults)
-        live = cls._live(running, group, config)
+        live = {}
+        for limit in LIMITS:
+            text = cgroupfs.read(group, limit.at.file)
+            if text is not None:
+                live[limit.name] = limit.at.read(text)
         frozen = cgroupfs.read(group, "cgroup.freeze") == "1"
         facts = {**facts, "pid": running.pid, "cgroup": group}
         return Container("frozen" if frozen else "running", values, live, facts, owner, defaults)
 
-    @classmethod
-    def decoded(cls, config: Config) -> dict[str, Any]:
+    @staticmethod
+    def decoded(config: Config, made: Config | None = None) -> dict[str, Any]:
         """The canonical values of a configuration, by field name."""
-        settings = config.settings()
-        values: dict[str, Any] = {"config": settings, "cap_drop": tuple(sorted(config.words(CAP_DROP)))}
-        values["networks"] = tuple(_row(entry) for entry in config.interfaces())
-        for limit in cls._limits():
-            text = settings.get(limit.at.key)
-            if text is not None:
-                values[limit.name] = limit.at.read(text)
-        return values
+        return lxc_fields.read(config, Place(made or Config("")))
 
     @classmethod
-    def _limits(cls) -> list[Field]:
-        return [field for field in cls.fields if isinstance(field.at, Limit)]
+    def measure(cls, engine: Lxc, name: str, state: State) -> dict[str, Any]:
+        if state.live is None:
+            return {}
+        return {**cgroupstat.measure(state.facts["cgroup"]), "addresses": engine.addresses(name)}
 
-    @classmethod
-    def _live(cls, running: Running, group: str, config: Config) -> dict[str, Any]:
-        """What the kernel and LXC say of a container that runs."""
-        live: dict[str, Any] = {}
-        for limit in cls._limits():
-            text = cgroupfs.read(group, limit.at.file)
-            if text is not None:
-                live[limit.name] = limit.at.read(text)
-        live["cap_drop"] = tuple(sorted((running.get(CAP_DROP) or "").split()))
-        count = len((running.get("lxc.net") or "").split())
-        rows = []
-        stored = dict(zip(config.indexes(), config.interfaces()))
-        for index in sorted({*stored, *range(count)}):
-            entry = {leaf.name: running.get(f"lxc.net.{index}.{leaf.name}") for leaf in INTERFACE}
-            # LXC fills in names and addresses that nobody gave.
-            filled = {"name", "hwaddr"} - stored.get(index, {}).keys()
-            if entry["type"]:
-                rows.append(_row({key: value for key, value in entry.items() if value and key not in filled}))
-        return {**live, "networks": tuple(rows)}
+    # What this declaration needs to know.
 
     def observe(self, engine: Lxc, state: State) -> State:
         if self.target == "absent":
             return state
-        if state.status in ("absent", HALF_MADE):
-            self._check_template(engine)
-        declared = self.declared.get("config", {})
-        stored = state.config.get("config", {})
-        for key, value in declared.items():
+        try:
+            facts = {**state.facts, "rootless": engine.rootless, "missing": self.missing()}
+            if state.status in ("absent", HALF_MADE):
+                other = (self.spec.get("source") or {}).get("container")
+                lxc_sources.look(
+                    engine, self.name, self.spec, other is not None and self._thing(other) in self.promised
+                )
+            if self._profiled(state).get("unprivileged"):
+                if not engine.rootless and engine.version < _IDMAPPED_SINCE:
+                    raise StrataError(
+                        f"needs LXC {_IDMAPPED_SINCE}, and this is {engine.version}", option="unprivileged"
+                    )
+                given = self.spec.get("id_map") or state.config.get("id_map")
+                facts["id_map"] = given or idmaps.own()
+        except StrataError as error:
+            raise error.at(self.entry) from None
+        config = dict(state.config)
+        if config.get("autostart") and "autostart" in self.declared and not systemd.wanted(BOOT_UNIT):
+            config["autostart"] = False  # the key alone starts nothing
+        self._accepted(engine, config)
+        state = replace(state, facts=facts, config=config)
+        return state if state.live is None else replace(state, live={**state.live, **self._live(engine, state)})
+
+    def _accepted(self, engine: Lxc, config: Mapping[str, Any]) -> None:
+        stored = config.get("config", {})
+        for key, value in self.declared.get("config", {}).items():
             if value is not None and value != stored.get(key) and not engine.accepts(self.name, key, value):
                 raise StrataError(f"LXC doesn't take {key}", option="config", value=value, entry=self.entry)
-        running = engine.running(self.name) if declared and state.live is not None else None
-        if running is None or state.live is None:
-            return state
-        # LXC spells some values in its own way: what it spells alike on both sides runs as it is stored.
-        told = {key: (running.get(key), running.stored(key)) for key in declared}
-        live = {key: stored.get(key) if now == then else now for key, (now, then) in told.items()}
-        return replace(state, live={**state.live, "config": live})
 
-    def _check_template(self, engine: Lxc) -> None:
-        template, known = self.spec.get("template"), [*engine.templates(), "none"]
-        if template is None:
-            raise StrataError("is needed to make the container", option="template", entry=self.entry)
-        if not (os.path.isfile(template) if template.startswith("/") else template in known):
-            raise StrataError(
-                "is no template of this host",
-                option="template",
-                value=template,
-                hint=f"There are: {', '.join(known)}; the package lxc-templates has more",
-                entry=self.entry,
-            )
+    def _live(self, engine: Lxc, state: State) -> dict[str, Any]:
+        """What the container was started with, of what is declared."""
+        want = self._profiled(state)
+        names = {*want, *(["id_map"] if want.get("unprivileged") else [])}
+        asked = [one for one in KEYED if one.name in names and one.effect is Effect.RESTART]
+        running = engine.running(self.name) if asked or want.get("config") else None
+        config = engine.read_config(self.name)
+        if running is None or config is None:
+            return {}
+        place = Place(engine.defaults(self.name), engine.rootless)
+        stored = state.config.get("config", {})
+        live = {one.name: lxc_fields.live(one, running, config, place, state.config.get(one.name)) for one in asked}
+        keys = want.get("config") or {}
+        told = {key: stored.get(key) if running.as_stored(key) else running.get(key) for key in keys}
+        return {**live, "config": told}
 
     # Planning.
 
-    def settings(self, state: State) -> dict[str, Any]:
-        """What is declared; what no longer is goes back to what lxc-create made."""
-        values = super().settings(state)
+    def _profiled(self, state: State) -> dict[str, Any]:
+        """What is declared, and what its profile gives."""
+        values = dict(self.declared)
         defaults = state.defaults if isinstance(state, Container) else {}
+        profile = lxc_hardening.values(self.spec, state.config)
+        known = ("hardening", "hardening_exceptions")
+        last = decode(self.fields, {name: self.applied[name] for name in known if name in self.applied})
+        values.update(dict.fromkeys(lxc_hardening.values(last, state.config).keys() - values.keys()))
         for name in values.keys() - self.spec.keys() - {"config"}:
-            values[name] = defaults.get(name, values[name])
+            # What no longer is declared goes back to what the container was made with.
+            values[name] = defaults.get(name, self.field(name).default if values[name] is None else values[name])
+        values.update({name: value for name, value in profile.items() if name not in self.spec or name == "mounts"})
+        return values
+
+    def settings(self, state: State) -> dict[str, Any]:
+        values = self._profiled(state)
+        defaults = state.defaults if isinstance(state, Container) else {}
         if "config" in values:
             made, given = defaults.get("config", {}), self.spec.get("config", {})
             values["config"] = {key: given[key] if key in given else made.get(key) for key in values["config"]}
         if values.get("networks") and "networks" in self.applied:
-            before = [_row(row) for row in self.applied["networks"]]
-            blank = [dict.fromkeys(row, "") for row in before] + [{}] * len(values["networks"])
+            blank = [lxc_networks.blank(row) for row in self.applied["networks"]] + [{}] * len(values["networks"])
             values["networks"] = tuple({**none, **row} for none, row in zip(blank, values["networks"]))
+        if values.get("unprivileged"):
+            values["id_map"] = state.facts["id_map"]
+        elif values.get("unprivileged") is False:
+            values.pop("id_map", None)
+        if state.facts.get("rootless"):
+            if not values.get("unprivileged", state.config.get("unprivileged")):
+                raise StrataError("must be true for who is not root", option="unprivileged", entry=self.entry)
+            if values.get("autostart"):
+                raise StrataError(f"{BOOT_UNIT} starts root's alone", option="autostart", entry=self.entry)
         return values
 
     def plan(self, state: State) -> Plan:
-        if self.target == "absent" and state.facts.get("snapshots"):
-            raise StrataError(
-                f"has snapshots ({', '.join(state.facts['snapshots'])}), which would be lost",
-                hint=f"Remove them first: lxc-snapshot -n {self.name} -d ALL",
-                entry=self.entry,
-            )
-        if self.target == "absent" or state.status != HALF_MADE:
+        snapshots = ", ".join(one["name"] for one in state.facts.get("snapshots", ()))
+        if self.target == "absent":
+            if snapshots:
+                raise StrataError(
+                    f"has snapshots ({snapshots}), which would be lost",
+                    hint=f"Remove them first: lxc_snapshot with state: absent, or lxc-snapshot -n {self.name} -d ALL",
+                    entry=self.entry,
+                )
             return super().plan(state)
-        if state.owner is None:
-            raise StrataError(
-                "is being made by somebody else, or was left half-made",
-                hint=f"Wait for it, or remove it: lxc-destroy -n {self.name}",
-                entry=self.entry,
-            )
-        return super().plan(replace(state, status="absent"))
+        if state.status == HALF_MADE:
+            if state.owner is None:
+                raise StrataError(
+                    "is being made by somebody else, or was left half-made",
+                    hint=f"Wait for it, or remove it: lxc-destroy -n {self.name}",
+                    entry=self.entry,
+                )
+            state = replace(state, status="absent")
+        plan = super().plan(state)
+        for option, path in state.facts.get("missing", ()) if plan.steps else ():
+            if option == "source" and "create" not in plan.steps:
+                continue  # it isn't looked at any more
+            raise StrataError("is not there", option=option, value=path, hint="Make it first", entry=self.entry)
+        return plan
 
     @classmethod
     def export(cls, name: str, state: State) -> dict[str, Any]:
-        made = state.defaults.get("config", {}) if isinstance(state, Container) else {}
+        defaults = state.defaults if isinstance(state, Container) else {}
+        made = defaults.get("config", {})
         raw = {
             key: value
             for key, value in state.config.get("config", {}).items()
-            if value != made.get(key) and _typed(key) is None and key != ROOTFS
+            if value != made.get(key) and not lxc_fields.owners(key) and key != ROOTFS
         }
-        options = super().export(name, replace(state, config={**state.config, "config": raw}))
+        same = {one.name: None for one in KEYED if state.config.get(one.name) == defaults.get(one.name)}
+        same.pop("networks", None)
+        options = super().export(name, replace(state, config={**state.config, **same, "config": raw}))
         return {**options, **({"template": state.facts["template"]} if state.facts.get("template") else {})}
 
     # Changing.
 
     @property
     def _timeout(self) -> int:
-        return int(self.spec.get("timeout", 60))
+        return int(self.spec.get("timeout", 120))
 
     def create(self, engine: Lxc, plan: Plan) -> None:
         self._wait_for_maker(engine)
-        if self._is_ours_half_made(engine):
-            engine.destroy(self.name)
-        engine.create(self.name, self.spec["template"], self.spec.get("template_options", ()), MAKING + self.owner)
-        made = engine.read_config(self.name)
-        if made is None:
-            raise StrataError("lxc-create left no configuration")
-        engine.keep_made(self.name, made)
-        given = {name: value for name, value in plan.want.items() if name in self.spec}
-        self._patch(made, given)
-        made.set_comment(OWNER, self.owner, instead_of=(MAKING,))
-        engine.write_config(self.name, made)
-
-    def _is_ours_half_made(self, engine: Lxc) -> bool:
         config = engine.read_config(self.name)
-        return config is None or config.comment(MAKING) is not None
+        if config is None or config.comment(MAKING) is not None:
+            self._destroy(engine, config)
+        made, config = self._make(engine, plan)
+        enforced = {*self.spec, *lxc_hardening.values(self.spec, {}), "id_map"}
+        lxc_fields.patch(
+            config,
+            {name: value for name, value in plan.want.items() if name in enforced},
+            Place(made, engine.rootless),
+        )
+        config.set_comment(OWNER, self.owner, instead_of=(MAKING,))
+        engine.write_config(self.name, config)
+        self._boot(plan)
+
+    def _make(self, engine: Lxc, plan: Plan) -> tuple[Config, Config]:
+        """The configuration as it was made, and the one to go on from."""
+        chosen = lxc_sources.template(self.spec)
+        if chosen is not None:
+            mapped = idmaps.lines(plan.want["id_map"]) if engine.rootless else []
+            engine.create(self.name, *chosen, MAKING + self.owner, mapped)
+            config = engine.read_config(self.name)
+            if config is None:
+                raise StrataError("lxc-create left no configuration")
+            made = config
+        else:
+            tree, config, made = lxc_sources.tree(engine, self.name, self.spec["source"])
+            target = f"{engine.folder(self.name)}/rootfs"
+            for one in (config, made):
+                one.put(ROOTFS, f"dir:{target}")
+            config.set_comment(MAKING, self.owner)
+            engine.begin(self.name, config)
+            lxc_trees.copy(tree, target)
+        engine.keep_made(self.name, made)
+        return Config(made.text), config
 
     def _wait_for_maker(self, engine: Lxc) -> None:
         """An lxc-create outlives a module that was killed."""
@@ -315,29 +343,29 @@ class LxcContainer(Resource):
         config = engine.read_config(self.name)
         if config is None:
             raise StrataError("its configuration is gone")
-        self._patch(config, plan.of(Layer.CONFIG))
+        lxc_fields.patch(config, plan.of(Layer.CONFIG), Place(engine.defaults(self.name), engine.rootless))
         engine.write_config(self.name, config)
+        self._boot(plan)
 
-    def _patch(self, config: Config, values: Mapping[str, Any]) -> None:
-        for limit in self._limits():
-            if limit.name in values:
-                value = values[limit.name]
-                config.put(limit.at.key, None if value in (None, MAX) else limit.at.write(value))
-        if values.get("networks") is not None:
-            config.put_interfaces(values["networks"])
-        if values.get("cap_drop") is not None:
-            config.put_words(CAP_DROP, values["cap_drop"])
-        for key, value in (values.get("config") or {}).items():
-            config.put(key, value)
+    @staticmethod
+    def _boot(plan: Plan) -> None:
+        if plan.of(Layer.CONFIG).get("autostart") and not systemd.wanted(BOOT_UNIT):
+            systemd.enable(BOOT_UNIT)
 
     def update(self, engine: Lxc, plan: Plan) -> None:
         values = plan.of(Layer.LIVE)
-        for limit in self._limits():
+        for limit in LIMITS:
             if limit.name in values:
                 cgroupfs.write(plan.state.facts["cgroup"], limit.at.file, limit.at.write(values[limit.name]))
 
     def start(self, engine: Lxc, plan: Plan) -> None:
-        engine.start(self.name, engine.read_config(self.name), self._timeout)
+        config = engine.read_config(self.name)
+        if config is not None and not engine.rootless:
+            lxc_boot.make_places(config.get(ROOTFS), lxc_mounts.places(config, engine.defaults(self.name)))
+        lxc_boot.start(engine, self.name, config, self._timeout)
+
+    def explain(self, engine: Lxc, state: State) -> str:
+        return lxc_boot.last_words(engine, self.name) if self.target == "running" and state.status == "stopped" else ""
 
     def stop(self, engine: Lxc, plan: Plan) -> None:
         self.thaw(engine, plan)  # a frozen init can't shut down
@@ -349,41 +377,22 @@ class LxcContainer(Resource):
             self.freeze(engine, plan)
 
     def freeze(self, engine: Lxc, plan: Plan) -> None:
-        self._set_frozen(engine, True)
+        engine.set_frozen(self.name, True)
 
     def thaw(self, engine: Lxc, plan: Plan) -> None:
-        self._set_frozen(engine, False)
-
-    def _set_frozen(self, engine: Lxc, frozen: bool) -> None:
-        running = engine.running(self.name)
-        group = running.group() if running else None
-        if group and (cgroupfs.read(group, "cgroup.freeze") == "1") != frozen:
-            engine.freeze(self.name, group, frozen)
+        engine.set_frozen(self.name, False)
 
     def remove(self, engine: Lxc, plan: Plan) -> None:
         self._wait_for_maker(engine)
         if plan.state.status in self.busy:
             self.stop(engine, plan)
         config = engine.read_config(self.name)
-        if config is None:
-            return  # lxc.ephemeral: LXC removed it when it stopped
-        if not inside(config.get(ROOTFS), engine.folder(self.name)):
+        if config is not None:  # else lxc.ephemeral: LXC removed it when it stopped
+            self._destroy(engine, config)
+
+    def _destroy(self, engine: Lxc, config: Config | None) -> None:
+        rootfs = config.get(ROOTFS) if config else None
+        if config is not None and rootfs and not inside(rootfs, engine.folder(self.name)):
             config.put(ROOTFS, None)  # lxc-destroy would delete it, wherever it lies
             engine.write_config(self.name, config)
         engine.destroy(self.name)
-
-
-def _typed(key: str) -> str | None:
-    """The typed option that owns a raw key."""
-    for limit in LxcContainer._limits():
-        if key == limit.at.key:
-            return limit.name
-    if key in (CAP_DROP, "lxc.cap.keep"):
-        return "cap_drop"
-    return "networks" if key == "lxc.net" or key.startswith("lxc.net.") else None
-
-
-def _row(entry: Mapping[str, Any]) -> dict[str, str]:
-    """An interface's keys that are options, as canonical values."""
-    row = {leaf.name: str(entry[leaf.name]) for leaf in INTERFACE if entry.get(leaf.name)}
-    return {key: value.lower() if key == "hwaddr" else value for key, value in row.items()}

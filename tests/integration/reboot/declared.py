@@ -108,6 +108,20 @@ ROWS = (
         ("systemctl", "show", "--property=ActiveState,MemoryMax", "systemd-nspawn@strata-boot.service"),
         "MemoryMax=67108864\nActiveState=active",
     ),
+    Row(
+        "lxc_container",
+        {
+            "name": "strata-boot",
+            "source": {"rootfs": f"{TOP}/system"},
+            "autostart": True,
+            "memory": "64M",
+            "networks": [{"type": "empty"}],
+            "apparmor_profile": "unconfined",
+            "config": {"lxc.init.cmd": "/bin/busybox sleep infinity", "lxc.signal.halt": "SIGKILL"},
+        },
+        ("lxc-cgroup", "-n", "strata-boot", "memory.max"),
+        "67108864",
+    ),
 )
 
 

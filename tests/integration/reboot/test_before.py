@@ -17,10 +17,12 @@ from tests.lab.driver import call, run
 def _declared():
     for folder in ("a", "b", "upper", "work", "jail/bin", "machine/bin", "machine/usr/lib"):
         Path(TOP, folder).mkdir(parents=True)
+    for folder in ("bin", "dev", "proc", "sys"):
+        Path(TOP, "system", folder).mkdir(parents=True)
     for layer in ("a", "b"):
         Path(TOP, layer, f"from-{layer}").touch()
     Path(TOP, "upper/written").touch()
-    for tree in ("jail", "machine"):
+    for tree in ("jail", "machine", "system"):
         shutil.copy("/usr/bin/busybox", f"{TOP}/{tree}/bin/busybox")
     Path(TOP, "machine/usr/lib/os-release").write_text("ID=tiny\n")
     call("stack", stack(ROWS))

@@ -10,9 +10,15 @@ import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, State
-from ansible_collections.strata.virt.plugins.module_utils.engines import lxc
+from ansible_collections.strata.virt.plugins.module_utils.engines import idmaps, lxc, lxc_boot
 from ansible_collections.strata.virt.plugins.module_utils.engines.lxc_config import Config
-from ansible_collections.strata.virt.plugins.module_utils.kinds import lxc_container
+from ansible_collections.strata.virt.plugins.module_utils.kinds import (
+    lxc_container,
+    lxc_fields,
+    lxc_mounts,
+    lxc_networks,
+    lxc_sources,
+)
 from ansible_collections.strata.virt.plugins.module_utils.kinds.lxc_container import Container, LxcContainer
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "lxc_container"
@@ -35,18 +41,19 @@ def recorded(name: str) -> Config:
 
 def stored(status: str = "stopped", live: dict | None = None, **changes) -> Container:
     """The container that the example makes, with other values where they are given."""
-    values = {**LxcContainer.decoded(recorded("config")), **changes}
-    facts = {"snapshots": [], "template": "busybox"}
-    return Container(status, values, live, facts, "", LxcContainer.decoded(recorded("config.created")))
+    made = recorded("config.created")
+    values = {**LxcContainer.decoded(recorded("config"), made), **changes}
+    facts = {"snapshots": [], "template": "busybox", "id_map": "100000:65536"}
+    return Container(status, values, live, facts, "", LxcContainer.decoded(made, made))
 
 
 def names(changes) -> list[str]:
     return [change.name for change in changes]
 
 
-def patched(text: str, values: dict) -> str:
+def patched(text: str, values: dict, made: str = "") -> str:
     config = Config(text)
-    LxcContainer({"name": "a"})._patch(config, LxcContainer({"name": "a", **values}).spec)
+    lxc_fields.patch(config, LxcContainer({"name": "a", **values}).spec, lxc_fields.Place(Config(made)))
     return config.text
 
 
@@ -100,6 +107,18 @@ def test_included_files_count(tmp_path):
     config = Config(f"lxc.uts.name = outer\nlxc.include = {tmp_path}/d\nlxc.cap.drop = sys_module\n")
     assert config.get("lxc.uts.name") == "inner"
     assert config.words("lxc.cap.drop") == {"sys_time", "sys_module"}
+
+
+def test_what_is_no_value_is_told_as_it_stands_and_replaced():
+    text = "lxc.cgroup2.memory.max = lots\nlxc.net.0.type = veth\nlxc.net.0.mtu = big\nlxc.net.0.ipv4.address = x\n"
+    values = LxcContainer.decoded(Config(f"{text}lxc.start.order = first\n"))
+    assert (values["memory"], values["networks"][0]["mtu"], values["start_order"]) == ("lots", "big", "first")
+    config = patched(text, {"memory": "1G", "networks": [{"type": "veth", "mtu": 1400, "addresses": []}]})
+    assert sorted(config.splitlines()) == [
+        f"lxc.cgroup2.memory.max = {1024 * MIB}",
+        "lxc.net.0.mtu = 1400",
+        "lxc.net.0.type = veth",
+    ]
 
 
 def test_files_that_include_themselves_end(tmp_path):
@@ -159,13 +178,13 @@ def test_interfaces_keep_what_is_not_declared():
 def test_another_link_in_the_same_place_keeps_the_address():
     text = "lxc.net.0.type = veth\nlxc.net.0.link = br0\nlxc.net.0.hwaddr = 00:16:3e:00:00:01\n"
     moved = Config(patched(text, {"networks": [{"type": "veth", "link": "br9"}]}))
-    assert moved.interfaces() == [{"type": "veth", "hwaddr": "00:16:3e:00:00:01", "link": "br9"}]
+    assert moved.interfaces() == [{"type": ["veth"], "hwaddr": ["00:16:3e:00:00:01"], "link": ["br9"]}]
 
 
 def test_included_interfaces_are_taken_back(tmp_path):
     (tmp_path / "a").write_text("lxc.net.0.type = veth\nlxc.net.0.mtu = 1400\nlxc.net.1.type = empty\n")
     exact = patched(f"lxc.include = {tmp_path}/a\n", {"networks": [{"type": "veth", "link": "br0"}]})
-    assert Config(exact).interfaces() == [{"type": "veth", "mtu": "1400", "link": "br0"}]
+    assert Config(exact).interfaces() == [{"type": ["veth"], "mtu": ["1400"], "link": ["br0"]}]
 
 
 def test_lists_of_lines_are_enforced():
@@ -227,7 +246,9 @@ def test_half_made_is_made_anew_if_it_is_ours():
 
 def test_snapshots_keep_a_container():
     with pytest.raises(StrataError, match="lxc-snapshot -n strata-test"):
-        LxcContainer({"name": "strata-test", "state": "absent"}).plan(State("stopped", facts={"snapshots": ["snap0"]}))
+        LxcContainer({"name": "strata-test", "state": "absent"}).plan(
+            State("stopped", facts={"snapshots": [{"name": "snap0"}]})
+        )
 
 
 def test_dropped_options_go_back_to_what_lxc_create_made():
@@ -258,6 +279,27 @@ def test_an_export_declares_what_is_there():
         ({"cap_drop": ["a b"]}, "is no capability"),
         ({"template": "../x"}, "template"),
         ({"networks": [{"type": "veth", "hwaddr": "x"}]}, "hwaddr"),
+        ({"networks": [{"type": "veth", "addresses": ["10.0.3.20"]}]}, "has no prefix"),
+        ({"networks": [{"type": "vlan", "link": "eth0"}]}, "needs vlan_id"),
+        ({"networks": [{"type": "macvlan"}]}, "needs link"),
+        ({"networks": [{"type": "veth", "gateway": "fd00::1"}]}, "is no address of IPv4"),
+        ({"networks": [{"type": "phys", "link": "eth1", "mode": "bridge"}]}, "mode goes with"),
+        ({"mounts": [{"source": "/srv", "target": "../etc"}]}, "below the container's root"),
+        ({"mounts": [{"source": "srv", "target": "srv"}]}, "an absolute path of the host"),
+        ({"mounts": [{"source": "/srv", "target": "srv", "options": ["ro"]}]}, "follows from"),
+        ({"mounts": [{"source": "/dev/fuse", "target": "dev/fuse"}]}, "Give it in devices"),
+        ({"devices": [{"path": "/srv/x"}]}, "is not below /dev"),
+        ({"devices": [{"rule": "x 1:2 r"}]}, "is no rule"),
+        ({"devices": [{"path": "/dev/fuse", "rule": "c 10:229 r"}]}, "a path or a rule"),
+        ({"cap_keep": ["chown"]}, "not both"),
+        ({"unprivileged": False, "id_map": "100000:65536"}, "goes with unprivileged"),
+        ({"id_map": "0:65536"}, "must begin at 1"),
+        ({"cpu_weight": "idle"}, "is a number for LXC"),
+        ({"autostart": True, "lxc_path": "/srv/lxc"}, "lxc-autostart"),
+        ({"source": {"rootfs": "/srv/deb"}}, "doesn't go with template"),
+        ({"template": None, "source": {"rootfs": "/srv/deb", "container": "a"}}, "is one of rootfs"),
+        ({"template": None, "source": {"rootfs": "/srv/deb", "snapshot": "a"}}, "goes with container"),
+        ({"config": {"lxc.mount.entry": "a b none bind 0 0"}, "mounts": []}, "the option mounts sets"),
     ],
 )
 def test_bad_options_are_named(more, words):
@@ -266,7 +308,319 @@ def test_bad_options_are_named(more, words):
     assert words in str(refused.value)
 
 
-# What goes with a container.
+class Told:
+    """What a running container says of its keys, and what LXC makes of the stored ones."""
+
+    def __init__(self, now: dict, stored: dict) -> None:
+        self.now, self.then = now, stored
+
+    def get(self, key):
+        return self.now.get(key)
+
+    def as_stored(self, key):
+        return self.now.get(key) == self.then.get(key)
+
+
+def test_what_runs_is_told_from_what_is_stored():
+    entry, old = "/srv srv none bind 0 0", "/old srv none bind 0 0"
+    config, place = Config(f"lxc.mount.entry = {entry}\n"), lxc_fields.Place()
+    field = LxcContainer.field("mounts")
+    same = Told({"lxc.mount.entry": entry}, {"lxc.mount.entry": entry})
+    assert lxc_fields.live(field, same, config, place, "stored") == "stored"
+    (row,) = lxc_fields.live(field, Told({"lxc.mount.entry": old}, {"lxc.mount.entry": entry}), config, place, "stored")
+    assert row["source"] == "/old"
+
+
+# Networks.
+
+
+def test_addresses_are_lines_of_their_own_kind():
+    text = patched(
+        "",
+        {
+            "networks": [
+                {
+                    "type": "ipvlan",
+                    "link": "eth0",
+                    "mode": "l3s",
+                    "mtu": 1400,
+                    "addresses": ["fd00::5/64", "10.0.3.20/24", "10.0.3.21/24"],
+                    "gateway": "dev",
+                }
+            ]
+        },
+    )
+    assert sorted(text.splitlines()) == [
+        "lxc.net.0.ipv4.address = 10.0.3.20/24",
+        "lxc.net.0.ipv4.address = 10.0.3.21/24",
+        "lxc.net.0.ipv4.gateway = dev",
+        "lxc.net.0.ipv6.address = fd00::5/64",
+        "lxc.net.0.ipvlan.mode = l3s",
+        "lxc.net.0.link = eth0",
+        "lxc.net.0.mtu = 1400",
+        "lxc.net.0.type = ipvlan",
+    ]
+    (row,) = LxcContainer.decoded(Config(text))["networks"]
+    assert (row["mode"], row["mtu"]) == ("l3s", 1400)
+    assert row["addresses"] == ("10.0.3.20/24", "10.0.3.21/24", "fd00::5/64")
+    assert "address" not in patched(text, {"networks": [{"type": "ipvlan", "link": "eth0", "addresses": []}]})
+
+
+def test_what_lxc_fills_in_counts_for_nothing():
+    said = {
+        "lxc.net": "0",
+        "lxc.net.0.type": "veth",
+        "lxc.net.0.link": "lxcbr0",
+        "lxc.net.0.name": "eth0",
+        "lxc.net.0.hwaddr": "00:16:3e:00:00:01",
+        "lxc.net.0.flags": "up",
+        "lxc.net.0.ipv4.address": "10.0.3.20/24",
+    }
+    config = Config("lxc.net.0.type = veth\nlxc.net.0.hwaddr = 00:16:3e:00:00:09\n")
+    (row,) = lxc_networks.read(lxc_networks.running(config, said.get))
+    assert row == {
+        "type": "veth",
+        "link": "lxcbr0",
+        "hwaddr": "00:16:3e:00:00:01",
+        "flags": "up",
+        "addresses": ("10.0.3.20/24",),
+    }
+
+
+# Mounts and devices.
+
+
+def test_mounts_are_exact_and_those_of_the_template_stay():
+    made = "lxc.mount.entry = shm dev/shm tmpfs defaults,create=dir 0 0\n"
+    row = {"source": "/srv/my data", "target": "/srv/www/", "read_only": True}
+    text = patched(f"{made}lxc.mount.entry = /x y none bind 0 0\n", {"mounts": [row]}, made)
+    assert text == f"{made}lxc.mount.entry = /srv/my\\040data srv/www none bind,ro 0 0\n"
+    (read,) = LxcContainer.decoded(Config(text), Config(made))["mounts"]
+    assert read == {
+        "target": "srv/www",
+        "source": "/srv/my data",
+        "type": "bind",
+        "read_only": True,
+        "options": (),
+    }
+    assert patched(text, {"mounts": []}, made) == made
+
+
+def test_who_makes_what_is_mounted_upon(tmp_path):
+    (tmp_path / "f").write_text("")
+    row = {"source": f"{tmp_path}/f", "target": "etc/f"}
+    config = Config(patched("", {"mounts": [row, {"source": "/srv", "target": "dev/x"}]}))
+    assert "/f etc/f none bind 0 0" in config.text  # LXC would go through the guest's links
+    assert "/srv dev/x none bind,create=dir 0 0" in config.text
+    assert list(lxc_mounts.places(config, Config(""))) == [("etc/f", True)]
+    assert "create=file" in lxc_mounts.line(row, make=True)
+
+
+def test_lxc_makes_what_lies_in_a_file_system_that_comes_up_empty():
+    run = {"type": "tmpfs", "target": "run"}
+    config = Config(patched("", {"mounts": [run, {"type": "tmpfs", "target": "run/lock"}]}))
+    assert "tmpfs run tmpfs defaults 0 0" in config.text
+    assert "tmpfs run/lock tmpfs create=dir 0 0" in config.text
+    assert list(lxc_mounts.places(config, Config(""))) == [("run", False)]
+
+
+def test_a_tmpfs_has_no_source():
+    text = patched("", {"mounts": [{"type": "tmpfs", "target": "tmp", "options": ["size=1m", "noexec"]}]})
+    assert text == "lxc.mount.entry = tmpfs tmp tmpfs noexec,size=1m 0 0\n"
+    assert LxcContainer.decoded(Config(text))["mounts"][0]["source"] == ""
+
+
+def test_devices_are_a_rule_and_a_node():
+    wanted = {"devices": [{"path": "/dev/null", "permissions": "wr"}, {"rule": "c  10:*  rwm"}]}
+    text = patched("lxc.cgroup2.devices.allow = c 1:5 r\n", {**wanted, "mounts": []})
+    assert text.splitlines() == [
+        "lxc.cgroup2.devices.allow = c 1:3 rw",
+        "lxc.cgroup2.devices.allow = c 10:* rwm",
+        "lxc.mount.entry = /dev/null dev/null none bind,create=file 0 0",
+    ]
+    values = LxcContainer.decoded(Config(text))
+    assert values["devices"] == ({"path": "/dev/null", "permissions": "rw"}, {"rule": "c 10:* rwm"})
+    assert values["mounts"] == ()
+    assert patched(text, {"devices": []}) == ""
+
+
+# User namespaces.
+
+
+def test_unprivileged_is_a_map_an_option_of_the_root_and_a_file():
+    text = "lxc.include = /usr/share/lxc/config/common.conf\nlxc.uts.name = a\n"
+    mapped = patched(text, {"unprivileged": True, "id_map": "100000:65536", "read_only": True})
+    assert mapped.splitlines() == [
+        "lxc.include = /usr/share/lxc/config/common.conf",
+        "lxc.include = /usr/share/lxc/config/userns.conf",
+        "lxc.uts.name = a",
+        "lxc.rootfs.options = idmap=container,ro",
+        "lxc.idmap = u 0 100000 65536",
+        "lxc.idmap = g 0 100000 65536",
+    ]
+    values = LxcContainer.decoded(Config(mapped))
+    assert (values["unprivileged"], values["id_map"], values["read_only"]) == (True, "100000:65536", True)
+    assert patched(mapped, {"unprivileged": False, "read_only": False}) == text
+
+
+def test_a_plain_users_root_is_shifted_on_the_disk():
+    config = Config("")
+    lxc_fields.patch(config, {"unprivileged": True, "id_map": "100000:65536"}, lxc_fields.Place(rootless=True))
+    assert lxc_fields.ROOTFS_OPTIONS not in config.text
+
+
+@pytest.mark.parametrize("more", [{"unprivileged": False}, {}, {"unprivileged": True, "autostart": True}])
+def test_what_a_plain_user_cannot_have_is_refused(more):
+    state = State(facts={"rootless": True, "id_map": "100000:65536"})
+    LxcContainer({**EXAMPLE, "unprivileged": True}).plan(state)
+    with pytest.raises(StrataError, match=r"unprivileged|autostart"):
+        LxcContainer({**EXAMPLE, **more}).plan(state)
+
+
+def test_other_maps_are_shown_as_they_stand():
+    assert idmaps.parse(["u 0 100000 1000", "g 0 200000 1000"]) == "g 0 200000 1000; u 0 100000 1000"
+    assert idmaps.parse(idmaps.lines("5:6")) == "5:6"
+
+
+def test_ranges_are_by_name_and_by_number():
+    text = "root:100000:65536\n0:300000:65536\nother:1:2\nroot:x:y\n"
+    assert idmaps.allotted(text, "root", 0) == [(100000, 65536), (300000, 65536)]
+
+
+def test_a_map_is_taken_from_what_root_has():
+    plan = LxcContainer({**EXAMPLE, "unprivileged": True, "state": "present"}).plan(stored())
+    assert plan.want["id_map"] == "100000:65536"
+    assert names(plan.changes) == ["unprivileged", "id_map"]
+
+
+# Profiles.
+
+
+def test_restricted_is_everything_that_can_be_said():
+    wanted = LxcContainer({"name": "strata-test", "hardening": "restricted", "memory": "64M", "state": "present"})
+    want = wanted.plan(stored()).want
+    assert (want["unprivileged"], want["no_new_privileges"], want["read_only"]) == (True, True, True)
+    assert (want["cap_keep"], want["memory"], want["cpus"], want["pids_limit"]) == ((), 64 * MIB, 100_000, 256)
+    assert [row["target"] for row in want["mounts"]] == ["dev/shm", "run", "run/lock", "tmp"]
+    assert (want["apparmor_profile"], want["seccomp_profile"]) == ("generated", "/usr/share/lxc/config/common.seccomp")
+    assert want["devices"] == ()
+    assert "cap_drop" not in want
+
+
+def test_baseline_drops_what_no_namespace_holds():
+    want = LxcContainer({"name": "strata-test", "hardening": "baseline", "state": "present"}).plan(stored()).want
+    assert want["cap_drop"] == ("mac_admin", "mac_override", "sys_module", "sys_rawio", "sys_time")
+    assert "unprivileged" not in want
+
+
+def test_a_profile_that_is_no_longer_declared_goes_back():
+    wanted = LxcContainer({"name": "strata-test", "state": "present"}, applied={"hardening": "restricted"})
+    want = wanted.plan(stored(cap_keep=(), no_new_privileges=True)).want
+    assert (want["cap_keep"], want["no_new_privileges"], want["memory"]) == (None, False, "max")
+
+
+@pytest.mark.parametrize(
+    ("profile", "more", "words"),
+    [
+        ("baseline", {"mounts": [{"source": "/run/docker.sock", "target": "x"}]}, "anything can be started"),
+        ("baseline", {"mounts": [{"source": "/proc", "target": "x"}]}, "reaches the kernel"),
+        ("baseline", {"networks": [{"type": "none"}]}, "belongs to the host"),
+        ("baseline", {"devices": [{"path": "/dev/fuse"}]}, "reaches hardware"),
+        ("baseline", {"cap_drop": ["sys_time"]}, "it keeps mac_admin"),
+        ("baseline", {"cap_keep": ["sys_admin"]}, "sys_admin gives rights"),
+        ("baseline", {"apparmor_profile": "unconfined"}, "lifts the default confinement"),
+        ("baseline", {"seccomp_profile": ""}, "lifts the default confinement"),
+        ("baseline", {"config": {"lxc.namespace.share.net": "1"}}, "shares what belongs"),
+        ("baseline", {"config": {"lxc.mount.auto": "proc:rw"}}, "the kernel's own settings"),
+        ("restricted", {"unprivileged": False}, "root of the host"),
+        ("restricted", {"cap_drop": ["sys_time"]}, "name them in cap_keep"),
+        ("restricted", {"memory": "max"}, "all of the host's memory"),
+        ("restricted", {"hardening_exceptions": ["nosuch"]}, "no profile speaks of nosuch"),
+    ],
+)
+def test_what_breaks_a_profile_is_refused(profile, more, words):
+    with pytest.raises(StrataError) as refused:
+        LxcContainer({"name": "a", "hardening": profile, **more})
+    assert words in str(refused.value)
+    if "hardening_exceptions" not in more:
+        LxcContainer({"name": "a", "hardening": profile, "hardening_exceptions": list(more), **more})
+
+
+def test_within_a_user_namespace_capabilities_lead_nowhere():
+    LxcContainer({"name": "a", "hardening": "restricted", "cap_keep": ["sys_admin"]})
+
+
+# States and sources.
+
+
+def test_restarted_restarts_once():
+    wanted = LxcContainer({**EXAMPLE, "state": "restarted"})
+    state = stored("running", LxcContainer.decoded(recorded("config")))
+    assert wanted.plan(state).steps == ("restart",)
+    assert wanted.plan(stored()).steps == ("start",)
+    assert not wanted.settled().plan(state)
+
+
+def test_templates_are_called_with_what_the_source_says():
+    image = {"distribution": "debian", "release": "trixie", "architecture": "amd64"}
+    made = LxcContainer({"name": "a", "source": {"download": image}}).spec
+    assert lxc_sources.template(made) == ("download", ["--dist", "debian", "--release", "trixie", "--arch", "amd64"])
+    made = LxcContainer({"name": "a", "source": {"oci": "docker://registry.example.com/web:1"}}).spec
+    assert lxc_sources.template(made) == ("oci", ["--url", "docker://registry.example.com/web:1"])
+
+
+class Folders:
+    """As much of the engine as copying needs."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+
+    def folder(self, name):
+        return f"{self.path}/{name}"
+
+    def active(self, names):
+        return [name for name in names if (self.path / name / "runs").exists()]
+
+    def config_at(self, folder, name="config"):
+        return lxc.Lxc.config_at(folder, name)
+
+    def default_config(self):
+        return Config("lxc.net.0.type = veth\n")
+
+
+def test_a_clone_is_told_from_what_it_was_made_from(tmp_path):
+    (tmp_path / "a" / "rootfs").mkdir(parents=True)
+    text = "# strata.virt: owner=web\nlxc.net.0.type = veth\nlxc.net.0.hwaddr = 00:16:3e:00:00:01\nlxc.uts.name = a\n"
+    (tmp_path / "a" / "config").write_text(f"{text}lxc.rootfs.path = dir:{tmp_path}/a/rootfs\n")
+    tree, config, _made = lxc_sources.tree(Folders(tmp_path), "b", {"container": "a"})
+    assert tree == f"{tmp_path}/a/rootfs"
+    assert config.text == f"lxc.net.0.type = veth\nlxc.uts.name = b\nlxc.rootfs.path = dir:{tmp_path}/a/rootfs\n"
+    (tmp_path / "a" / "runs").touch()
+    with pytest.raises(StrataError, match="runs"):
+        lxc_sources.tree(Folders(tmp_path), "b", {"container": "a"})
+    with pytest.raises(StrataError, match="no snapshot s of a"):
+        lxc_sources.tree(Folders(tmp_path), "b", {"container": "a", "snapshot": "s"})
+    with pytest.raises(StrataError, match="no container x"):
+        lxc_sources.tree(Folders(tmp_path), "b", {"container": "x"})
+
+
+# What goes with a container, and what it says.
+
+
+def test_what_a_guest_says_is_printable(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a.console").write_bytes(b"\x1b[1mone\x1b[0m\r\n\x00\x07two\xff\n")
+    assert lxc_boot.last_words(Folders(tmp_path), "a") == "its console said last: one; two\ufffd"
+    assert lxc_boot.last_words(Folders(tmp_path), "b") == "its console said nothing"
+
+
+def test_places_are_made_within_the_tree(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "root" / "srv").symlink_to(tmp_path / "out")
+    lxc_boot.make_places(f"dir:{tmp_path}/root", [("srv/www", False), ("etc/y", True)])
+    assert list((tmp_path / "out").iterdir()) == []
+    assert (tmp_path / "root" / "etc" / "y").is_file()
 
 
 def test_only_a_root_file_system_of_its_own_goes_with_it(tmp_path):
@@ -281,6 +635,6 @@ def test_only_a_root_file_system_of_its_own_goes_with_it(tmp_path):
 
 
 def test_what_a_log_says_is_told_without_its_places():
-    told = lxc._told((FIXTURES / "start.log").read_text())
+    told = lxc_boot.told((FIXTURES / "start.log").read_text())
     assert """to bridge "nobr", bridge interface doesn't exist""" in told
     assert "network.c" not in told
