@@ -25,19 +25,27 @@ options:
     description:
       - Only what this stack made.
     type: str
+notes:
+  - Of links, network namespaces and sets of namespaces that are persistent, it reads what they are now, and not what of it
+    is stored for the next boot. Applying that stores all of it.
 seealso:
   - module: strata.virt.stack
 """
 
 EXAMPLES = r"""
-- name: Read what there is
+- name: All that the host has
   strata.virt.stack_export:
   register: host
 
-- name: Declare what there is, which changes nothing
+- name: What a stack made
+  strata.virt.stack_export:
+    owner: demo
+  register: made
+
+- name: Declare what it made, which changes nothing
   strata.virt.stack:
     name: demo
-    resources: "{{ host.resources }}"
+    resources: "{{ made.resources }}"
 """
 
 RETURN = r"""
