@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..core import files, progress
 from ..core.errors import StrataError
-from . import domain_xml, qcow2
+from . import domain_xml
 from .libvirt_objects import NOTES, Objects
 
 FOLDERS = ("dir", "fs", "netfs")
@@ -99,22 +98,23 @@ class Pools(Objects):
     def volumes(self, pool: Pool, names: Iterable[str] | None) -> list[Volume]:
         """The named volumes of an active pool, or all: two calls, and one a volume."""
         wanted = None if names is None else set(names)
-        found = []
         with self._doing("list the volumes"):
             everything = self._refreshed(pool.name).listAllVolumes(0)
-        for volume in everything:
-            name = volume.name()
-            if wanted is not None and name not in wanted:
-                continue
-            try:
-                xml = volume.XMLDesc(0)
-            except self.api.libvirtError as error:
-                if error.get_error_code() == self.api.VIR_ERR_NO_STORAGE_VOL:
-                    continue
-                raise StrataError(f"libvirt could not describe {name}: {error.get_error_message()}") from None
+        found = []
+        for name, xml in self._documents(one for one in everything if wanted is None or one.name() in wanted):
             note = _note(pool, name)
             found.append(Volume(name, xml, _owner(ET.fromstring(xml), note), "making" in note))
         return found
+
+    def _documents(self, volumes: Iterable[Any]) -> Iterator[tuple[str, str]]:
+        """The name and the XML of each volume that is still there."""
+        for volume in volumes:
+            try:
+                yield volume.name(), volume.XMLDesc(0)
+            except self.api.libvirtError as error:
+                if error.get_error_code() != self.api.VIR_ERR_NO_STORAGE_VOL:
+                    words = error.get_error_message()
+                    raise StrataError(f"libvirt could not describe {volume.name()}: {words}") from None
 
     def volume(self, pool: str, name: str) -> Any:
         """The binding's volume, None where there is none."""
@@ -157,8 +157,12 @@ class Pools(Objects):
     def layers(self, pool: str, path: str) -> list[str]:
         """The volumes of a pool that have that path as their backing file."""
         with self._doing("list the volumes"):
-            described = [(one.name(), one.XMLDesc(0)) for one in self.get(pool).listAllVolumes(0)]
-        return sorted(name for name, xml in described if ET.fromstring(xml).findtext("backingStore/path") == path)
+            everything = self.get(pool).listAllVolumes(0)
+        return sorted(
+            name
+            for name, xml in self._documents(everything)
+            if ET.fromstring(xml).findtext("backingStore/path") == path
+        )
 
     def make(self, pool: str, xml: str, owner: str, *, clone: str | None = None, upload: str | None = None) -> None:
         """Make a volume, and fill it.
@@ -181,7 +185,8 @@ class Pools(Objects):
             with self._doing("make the volume"):
                 made = self._made(pool, xml, clone)
         except StrataError:
-            _forget_note(found, name)  # libvirt takes back what it couldn't make, and what is there is somebody else's
+            # libvirt takes back what it could not make, and what is there is somebody else's.
+            files.remove(_note_path(found, name))
             raise
         with self._doing("fill the volume"):
             if upload is not None:
@@ -189,7 +194,7 @@ class Pools(Objects):
             root = ET.fromstring(made.XMLDesc(0))
         if root.get("type") == "file":
             files.set_owner(str(root.findtext("target/path")), owner)
-            _forget_note(found, name)
+            files.remove(_note_path(found, name))
         else:
             _write_note(found, name, {"owner": owner, "key": root.findtext("key")})
 
@@ -245,16 +250,11 @@ class Pools(Objects):
             with self._doing("delete the volume"):
                 volume.delete(0)
         if found is not None:
-            _forget_note(found, name)
-
-
-def image(path: str) -> qcow2.Image | None:
-    """What is in a file that is to be uploaded."""
-    return qcow2.read(path)
+            files.remove(_note_path(found, name))
 
 
 def _note_path(pool: Pool, name: str) -> str:
-    return f"{NOTES}/volumes/{pool.uuid}/{name}.json"
+    return f"{NOTES}/volumes/{pool.uuid}.{name}.json"
 
 
 def _note(pool: Pool, name: str) -> dict[str, Any]:
@@ -266,13 +266,6 @@ def _note(pool: Pool, name: str) -> dict[str, Any]:
 
 def _write_note(pool: Pool, name: str, note: dict[str, Any]) -> None:
     files.write(_note_path(pool, name), json.dumps(note, sort_keys=True) + "\n")
-
-
-def _forget_note(pool: Pool, name: str) -> None:
-    path = _note_path(pool, name)
-    files.remove(path)
-    with contextlib.suppress(OSError):  # others are still in it, or it never was
-        os.rmdir(os.path.dirname(path))
 
 
 def _owner(root: ET.Element, note: dict[str, Any]) -> str | None:

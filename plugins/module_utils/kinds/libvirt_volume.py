@@ -16,9 +16,9 @@ from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Plan, State
 from ..core.resource import Resource, Thing
-from ..engines import domain_xml
+from ..engines import domain_xml, qcow2
 from ..engines.domain_xml import Leaf
-from ..engines.libvirt_storage import Pools, Volume, image
+from ..engines.libvirt_storage import Pools, Volume
 from .libvirt_stored import URI
 
 FORMATS = ("raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx")
@@ -157,9 +157,9 @@ class LibvirtVolume(Resource):
         if "clone_from" in self.spec and not state.exists:
             facts["clone"] = pools.size(self.pool, self.spec["clone_from"])
         if "upload_from" in self.spec and not state.exists and not facts["missing"]:
-            found_image = image(self.spec["upload_from"])
-            if found_image is not None:
-                facts["upload"] = {"format": found_image.format, "size": found_image.size, "on": found_image.backing}
+            image = qcow2.read(self.spec["upload_from"])
+            if image is not None:
+                facts["upload"] = {"format": image.format, "size": image.size, "on": image.backing}
         if state.exists and self.spec.get("capacity", 0) > (state.config["capacity"] or 0):
             facts["users"] = pools.users(facts["path"])
         return replace(state, facts=facts)
