@@ -15,3 +15,6 @@ cp /boot/vmlinuz-* /var/lib/libvirt/images/vmlinuz
 printf '' | cpio --quiet --create --format=newc >/var/lib/libvirt/images/tiny.cpio
 [ -e /srv/tiny.qcow2 ] || qemu-img create -q -f qcow2 /srv/tiny.qcow2 64M
 [ -e /var/lib/libvirt/images/base.qcow2 ] || qemu-img create -q -f qcow2 /var/lib/libvirt/images/base.qcow2 64M
+
+mkdir -p /srv/myweb
+printf 'FROM busybox:latest\nENV GREETING=hello\n' >/srv/myweb/Dockerfile

@@ -1,0 +1,136 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an image is made of: a build context, an archive, a reference. Pure translation and files; no daemon."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
+
+from ..core.libraries import library
+
+# References.
+
+_HUB = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/")
+
+
+def familiar(reference: str) -> str:
+    """A reference as the daemon lists it: with a tag or a digest, and without what Docker Hub goes without."""
+    for prefix in _HUB:
+        if reference.startswith(prefix):
+            reference = reference[len(prefix) :]
+            break
+    return reference if tagged(reference) else f"{reference}:latest"
+
+
+def tagged(reference: str) -> bool:
+    """Whether it has a tag or a digest; a colon before a slash is that of a registry's port."""
+    return "@" in reference or ":" in reference.rpartition("/")[2]
+
+
+def parts(reference: str) -> tuple[str, str]:
+    """The repository, and the tag or the digest."""
+    if "@" in reference:
+        repository, _at, digest = reference.partition("@")
+        return repository, digest
+    repository, _colon, tag = reference.rpartition(":")
+    return repository, tag
+
+
+# Contexts.
+
+
+def paths(context: str, dockerfile: str) -> list[str]:
+    """The paths in a context, relative to it, that .dockerignore leaves in."""
+    patterns: list[str] = []
+    try:
+        with open(os.path.join(context, ".dockerignore"), encoding="utf-8") as file:
+            patterns = [line.strip() for line in file if line.strip() and not line.startswith("#")]
+    except FileNotFoundError:
+        pass
+    sdk = library("docker", "python3-docker")
+    found: Iterable[str] = sdk.utils.exclude_paths(context, patterns, dockerfile=dockerfile)
+    return sorted(path for path in found if path)
+
+
+def context_digest(context: str, dockerfile: str) -> str:
+    """Of all that a build may see of a context: names, kinds, permissions, contents; not times and owners."""
+    whole = hashlib.sha256()
+    for path in paths(context, dockerfile):
+        place = os.path.join(context, path)
+        found = os.lstat(place)
+        if stat.S_ISDIR(found.st_mode):
+            content = ""
+        elif stat.S_ISLNK(found.st_mode):
+            content = os.readlink(place)
+        elif stat.S_ISREG(found.st_mode):
+            content = _file_digest(place)
+        else:
+            continue  # as in pack
+        whole.update(f"{path}\0{found.st_mode:o}\0{content}\0".encode(errors="surrogateescape"))
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _file_digest(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def options_digest(options: Mapping[str, Any]) -> str:
+    """Of options; they themselves may hold what isn't for everybody's eyes."""
+    return f"sha256:{hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()}"
+
+
+def pack(context: str, dockerfile: str) -> IO[bytes]:
+    """A context as the tar that ``POST /build`` wants, in a file without a name; root owns all that is in it."""
+    archive = tempfile.TemporaryFile(dir="/var/tmp")  # noqa: SIM115 (the caller closes it)
+
+    def rooted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = "root"
+        return entry
+
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path in paths(context, dockerfile):
+            place = os.path.join(context, path)
+            mode = os.lstat(place).st_mode
+            if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode):  # no socket, device or pipe is content
+                tar.add(place, path, recursive=False, filter=rooted)
+    archive.seek(0)
+    return archive
+
+
+# Archives.
+
+
+def archived(path: str) -> dict[str, list[str]]:
+    """The images in an archive as ``docker save`` writes it: each one's tags by its ID; nothing if it is none."""
+    try:
+        with tarfile.open(path) as tar:
+            manifest = tar.extractfile("manifest.json")
+            listed = json.load(manifest) if manifest else []
+    except (OSError, KeyError, ValueError, tarfile.TarError):
+        return {}
+    return {_image_id(entry["Config"]): list(entry.get("RepoTags") or ()) for entry in listed}
+
+
+def _image_id(config: str) -> str:
+    """An image's ID is the digest of its configuration, whose file is named after it: HEX.json or blobs/sha256/HEX."""
+    return f"sha256:{os.path.basename(config).partition('.')[0]}"
+
+
+def chosen(images: Mapping[str, list[str]], reference: str) -> str | None:
+    """The ID of the image of an archive that is meant: the one with that tag, or the only one there is."""
+    for image, tags in images.items():
+        if reference in map(familiar, tags):
+            return image
+    return next(iter(images)) if len(images) == 1 else None

@@ -1,0 +1,151 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Speaking to a Docker daemon about images: long streams of what it does, told while it does it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
+
+from ..core import progress
+from ..core.errors import StrataError
+from .docker import Docker, Document
+from .docker_build import parts
+
+_LAST_LINES = 12
+
+
+class DockerImages(Docker):
+    """One daemon, asked about images."""
+
+    def images(self) -> list[Document]:
+        """Short descriptions of all images, without intermediate ones."""
+        found: list[Document] = self._do(lambda client: client.images())
+        return found
+
+    def history(self, image: str) -> list[Document]:
+        """The steps that made an image, the last one first."""
+        found: list[Document] = self._do(lambda client: client.history(image))
+        return found
+
+    def published(self, reference: str) -> str | None:
+        """The digest that a registry has for a reference; None where it has none."""
+        try:
+            found = self._found(lambda client: client.inspect_distribution(reference))
+        except StrataError as error:
+            # The daemon passes on what a registry says of a tag that it doesn't have, as a refusal.
+            if any(word in error.message for word in ("not found", "manifest unknown", "name unknown")):
+                return None
+            raise
+        return str(found["Descriptor"]["digest"]) if found else None
+
+    def build(self, reference: str, context: IO[bytes], options: Document) -> None:
+        """Build a context with the builder that is part of the daemon; the tag moves once all steps are done.
+
+        Args:
+            reference: The tag that it gets.
+            context: A tar.
+            options: The parameters of ``POST /build``; mappings and lists are sent as JSON.
+        """
+        sent = {k: json.dumps(v) if isinstance(v, (Mapping, list)) else v for k, v in options.items()}
+        params = {"t": reference, "rm": True, "forcerm": True, **sent}
+
+        def start(client: Any) -> Any:
+            headers = {"Content-Type": "application/x-tar"}
+            client._set_auth_headers(headers)
+            answer = client._post(
+                client._url("/build"), data=context, params=params, headers=headers, stream=True, timeout=None
+            )
+            client._raise_for_status(answer)
+            return client._stream_helper(answer, decode=True)
+
+        self._follow(start, f"Building {reference}")
+
+    def pull(self, reference: str) -> None:
+        repository, tag = parts(reference)
+        self._follow(lambda client: client.pull(repository, tag, stream=True, decode=True), f"Pulling {reference}")
+
+    def push(self, reference: str) -> None:
+        repository, tag = parts(reference)
+        self._follow(lambda client: client.push(repository, tag, stream=True, decode=True), f"Pushing {reference}")
+
+    def load(self, path: str) -> None:
+        with open(path, "rb") as archive:
+            self._follow(lambda client: client.load_image(archive, quiet=False), f"Loading {path}")
+
+    def save(self, reference: str, path: str) -> None:
+        """Write an image to a file, as ``docker save`` does; what was there stays until all of it is written."""
+        fresh = f"{path}.strata-next"
+        progress.say(f"Saving {reference} to {path}")
+        with open(fresh, "wb") as file:
+
+            def write(client: Any) -> None:
+                for block in client.get_image(reference):
+                    try:
+                        file.write(block)
+                    except OSError as error:  # of the file, not of the daemon
+                        raise StrataError(f"could not write {path}: {error.strerror}", option="archive_path") from None
+
+            self._do(write)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+
+    def tag(self, image: str, reference: str) -> None:
+        repository, tag = parts(reference)
+        self._do(lambda client: client.tag(image, repository, tag))
+
+    def remove_image(self, reference: str, force: bool) -> None:
+        """Take a tag away, and the image with its last one; one that is gone is fine."""
+        self._found(lambda client: client.remove_image(reference, force=force))
+
+    def sweep(self, label: str) -> None:
+        """Remove the images with a label that have no name any more, but those that something is made from."""
+        filters = {"dangling": True, "label": label}
+        for image in self._do(lambda client: client.images(filters=filters)):
+            with contextlib.suppress(StrataError):  # a container or an image upon it needs it: then it stays
+                self.remove_image(image["Id"], force=False)
+
+    def _follow(self, start: Any, what: str) -> None:
+        """Tell what the daemon says while it works; its own error, and its last words, where it fails."""
+        progress.say(what)
+        said: list[str] = []
+
+        def work(client: Any) -> str | None:
+            layers: dict[str, tuple[int, int]] = {}
+            for event in start(client):
+                if "error" in event:
+                    return str(event["error"])
+                line = str(event.get("stream") or "").strip()
+                if line:
+                    said.append(line)
+                    progress.say(f"{what}: {line}")
+                told = _amount(layers, event)
+                if told:
+                    progress.say(f"{what}: {told}")
+            return None
+
+        wrong = self._do(work)
+        if wrong is not None:
+            words = "; ".join(said[-_LAST_LINES:])
+            last = f"; its last words: {words}" if words else ""
+            raise StrataError(f"{what} failed: {wrong.strip().rstrip('.')}{last}")
+
+
+def _amount(layers: dict[str, tuple[int, int]], event: Document) -> str | None:
+    """How much of all layers has come or gone so far."""
+    detail = event.get("progressDetail") or {}
+    if not event.get("id") or not detail.get("total"):
+        return None
+    layers[f"{event['id']} {event.get('status')}"] = (detail.get("current") or 0, detail["total"])
+    done, whole = (sum(numbers) for numbers in zip(*layers.values()))
+    return f"{str(event.get('status')).lower()} {done >> 20} of {whole >> 20} MiB"
+
+
+def references(image: Document) -> Iterable[str]:
+    """All names of an image out of a list of them."""
+    names = [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
+    return [name for name in names if "<none>" not in name]

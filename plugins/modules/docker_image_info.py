@@ -1,0 +1,66 @@
+#!/usr/bin/python
+# Copyright: strata.virt contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_image_info
+short_description: Images of a Docker daemon, whoever made them
+version_added: 0.1.0
+author: strata.virt contributors (@strata-virt)
+description:
+  - Tells which images there are, one entry a tag, with their IDs, digests and sizes, and the containers that were made
+    from them.
+extends_documentation_fragment:
+  - strata.virt.informs
+requirements:
+  - Docker 20.10 or newer
+  - The Python library C(docker) on the managed host (python3-docker)
+options:
+  name:
+    description:
+      - The images to tell of; V(web) is C(web:latest). All that have a tag where it is not given.
+    type: list
+    elements: str
+  docker_host:
+    description:
+      - Where the daemon listens.
+    type: str
+    default: unix:///var/run/docker.sock
+seealso:
+  - module: strata.virt.docker_image
+"""
+
+EXAMPLES = r"""
+- name: All images
+  strata.virt.docker_image_info:
+  register: images
+"""
+
+RETURN = r"""
+resources:
+  description: One entry a tag. C(options) are the options of M(strata.virt.docker_image) that declare it.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: myweb:1.0
+      status: present
+      owner: ""
+      options: {name: "myweb:1.0", state: present}
+      running: null
+      facts: {id: "sha256:6b1c...", size: 1948672, tags: ["myweb:1.0"], digests: [], containers: []}
+"""
+
+from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform
+from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_image import DockerImage
+
+
+def main() -> None:
+    inform(DockerImage)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docker_image, looked at through Docker's own command line, an archive's own manifest and a registry's own HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.lab.convergence import Case, Convergence
+from tests.lab.driver import Failed, run
+
+CONTEXTS = Path("/var/tmp/strata-image")
+REGISTRY = "127.0.0.1:5017"
+
+
+def context(name: str, said: str, *lines: str) -> str:
+    """A folder to build from: busybox, and one file."""
+    folder = CONTEXTS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "busybox").exists():
+        shutil.copy(shutil.which("busybox"), folder / "busybox")
+    (folder / "said").write_text(said)
+    steps = ("FROM scratch", "COPY busybox /bin/busybox", "COPY . /context/", *lines)
+    (folder / "Dockerfile").write_text("\n".join(steps) + "\n")
+    return str(folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _contexts():
+    context("a", "a\n", "ARG MARK=none", "ENV MARK=$MARK")
+    context("b", "b\n")
+    yield
+    shutil.rmtree(CONTEXTS)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """A registry of the test's own, on the loopback, where the daemon needs no TLS."""
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "config.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\nhttp: {{addr: '{REGISTRY}'}}\n"
+    )
+    with open(folder / "log", "w") as log:
+        server = subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+    end = time.monotonic() + 60
+    while digest_in_registry("nothing", "1") == "no answer":
+        assert time.monotonic() < end, (folder / "log").read_text()
+        time.sleep(0.2)
+    yield
+    server.terminate()
+    server.wait()
+
+
+def digest_in_registry(repository: str, tag: str) -> str | None:
+    asked = urllib.request.Request(f"http://{REGISTRY}/v2/{repository}/manifests/{tag}", method="HEAD")
+    asked.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return answer.headers["Docker-Content-Digest"]
+    except urllib.error.HTTPError:
+        return None
+    except OSError:
+        return "no answer"
+
+
+def inspect(name: str) -> dict | None:
+    done = subprocess.run(["docker", "image", "inspect", name], capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)[0] if done.returncode == 0 else None
+
+
+def look(name: str) -> dict | None:
+    found = inspect(name)
+    if found is None:
+        return None
+    labels = {key: value for key, value in (found["Config"]["Labels"] or {}).items() if not key.startswith("strata.")}
+    marks = [value for value in found["Config"]["Env"] or () if value.startswith("MARK=")]
+    return {"Labels": labels, "Marks": marks, "Layers": len(found["RootFS"]["Layers"])}
+
+
+def dangling() -> list[str]:
+    return run("docker", "images", "--quiet", "--filter", "dangling=true").split()
+
+
+def built_upon(name: str) -> None:
+    """Somebody puts a layer upon it, under the same name: the labels are inherited."""
+    made = run("docker", "create", name, "/bin/busybox", "true")
+    run("docker", "cp", "/etc/hostname", f"{made}:/hostname")
+    run("docker", "commit", made, name)
+    run("docker", "rm", made)
+
+
+def another_tagged(name: str) -> None:
+    made = run("docker", "create", name, "/bin/busybox", "true")
+    run("docker", "commit", "--change", "LABEL strata.image.name=other:1", made, name)
+    run("docker", "rm", made)
+
+
+A = {"path": str(CONTEXTS / "a"), "args": {"MARK": "one"}, "labels": {"tier": "back"}}
+B = {"path": str(CONTEXTS / "b"), "labels": {"tier": "front"}}
+
+
+class TestDockerImage(Convergence):
+    case = Case(
+        kind="docker_image",
+        info="docker_image_info",
+        name="strata-test:1",
+        another=lambda name, mark: f"strata-test{mark}:1",
+        a={"build": A},
+        b={"build": B},
+        look=look,
+        seen_a={"Labels": {"tier": "back"}, "Marks": ["MARK=one"], "Layers": 2},
+        seen_b={"Labels": {"tier": "front"}, "Marks": [], "Layers": 2},
+        drifts={
+            "its name taken away": lambda name: run("docker", "rmi", name),
+            "built upon under the same name": built_upon,
+            "another image under its name": another_tagged,
+        },
+        touches=("engines.docker_images.DockerImages.build", "engines.docker_images.DockerImages.sweep"),
+        bad=(("source", "thin air"), ("tag", "a b"), ("load_path", "/nowhere"), ("nonsense", "1")),
+        bad_names=("", "a/../b", "..", "-x", "x y", "Web"),
+    )
+
+    @property
+    def name(self) -> str:
+        return self.case.name
+
+    def test_built_again_when_what_is_in_its_context_changes_and_only_then(self):
+        folder = Path(context("changing", "one\n"))
+        (folder / ".dockerignore").write_text("ignored\n")
+        spec = {"build": {"path": str(folder)}}
+        before = dangling()
+        self.apply(spec)
+        image = inspect(self.name)["Id"]
+        (folder / "ignored").write_text("x")
+        os.utime(folder / "said", (1, 1))
+        self.unchanged(spec)
+        (folder / "said").write_text("two\n")
+        assert [change["field"] for change in self.foretold(spec)["changes"]] == ["context"]
+        self.unchanged(spec)
+        assert inspect(self.name)["Id"] != image
+        assert (
+            run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/context/said") == "two"
+        )
+        assert dangling() == before, "what it replaced was left"
+        (folder / "said").chmod(0o600)
+        assert self.foretold(spec)["changed"]
+
+    def test_a_build_that_fails_says_its_last_lines_and_leaves_what_was_there(self):
+        self.apply(self.case.a)
+        image = inspect(self.name)["Id"]
+        wrong = context("wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
+        with pytest.raises(Failed, match=r"Building strata-test:1 failed: .*can't open '/not/there'"):
+            self.apply({"build": {"path": wrong, "network": "none"}})
+        assert inspect(self.name)["Id"] == image
+
+    def test_tags_and_archives(self, tmp_path):
+        archive = tmp_path / "image.tar"
+        spec = {**self.case.a, "repository": ["strata-test-more:2"], "archive_path": str(archive)}
+        assert self.foretold(spec)["changed"]
+        self.unchanged(spec)
+        image = inspect(self.name)["Id"]
+        assert inspect("strata-test-more:2")["Id"] == image
+        with tarfile.open(archive) as tar:
+            (entry,) = json.load(tar.extractfile("manifest.json"))
+        assert (entry["RepoTags"], image.split(":")[1] in entry["Config"]) == ([self.name], True)
+        run("docker", "rmi", "strata-test-more:2")
+        archive.unlink()
+        assert self.foretold(spec)["changed"]
+        assert (inspect("strata-test-more:2")["Id"], archive.exists()) == (image, True)
+
+        self.apply({"state": "absent"})
+        assert (inspect(self.name), inspect("strata-test-more:2")["Id"]) == (None, image)
+        self.apply({"state": "absent"}, "strata-test-more:2")
+        assert inspect(image) is None
+
+        loaded = {"load_path": str(archive)}
+        assert self.foretold(loaded)["changed"]
+        self.unchanged(loaded)
+        assert inspect(self.name)["Id"] == image
+        archive.write_text("nonsense")
+        with pytest.raises(Failed, match="load_path: is no archive"):
+            self.apply(loaded, check=True)
+
+    def test_pushed_and_pulled(self, registry):
+        there = f"{REGISTRY}/team/web:1"
+        with pytest.raises(Failed, match="manifest unknown"):
+            self.apply({}, there)
+        spec = {**self.case.a, "repository": [there], "push": True}
+        assert self.foretold(spec)["changed"]
+        digest = digest_in_registry("team/web", "1")
+        assert digest is not None
+        self.unchanged(spec)
+        assert self.foretold({**spec, "build": B})["changed"]
+        newer = digest_in_registry("team/web", "1")
+        assert newer not in (None, digest)
+
+        run("docker", "rmi", there, self.name)
+        assert self.apply({}, there)["changed"]
+        assert self.apply({"force_source": True}, there)["changed"] is False
+        (pulled,) = inspect(there)["RepoDigests"]
+        assert pulled.endswith(newer)
+        self.apply(spec)
+        run("docker", "rmi", there)
+        run("docker", "tag", self.name, there)
+        run("docker", "rmi", self.name)
+        self.apply({**self.case.b, "repository": [f"{REGISTRY}/team/other:1"], "push": True})
+        run("docker", "tag", self.name, there)
+        assert self.apply({}, there)["changed"] is False
+        assert self.apply({"force_source": True}, there, check=True)["changed"]
+        assert self.apply({"force_source": True}, there)["changed"]
+        assert inspect(there)["Config"]["Labels"]["tier"] == "back"
+        self.apply({"state": "absent"}, f"{REGISTRY}/team/other:1")
+
+    def test_one_that_a_container_was_made_from_is_refused(self):
+        self.apply(self.case.a)
+        run("docker", "create", "--name", "strata-user", self.name, "/bin/busybox", "true")
+        try:
+            for check in (True, False):
+                with pytest.raises(Failed, match="is in use by strata-user"):
+                    self.apply({"state": "absent"}, check=check)
+            assert inspect(self.name) is not None
+        finally:
+            run("docker", "rm", "--force", "strata-user")
