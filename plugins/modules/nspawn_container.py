@@ -32,10 +32,11 @@ options:
     description:
       - V(started) makes it and starts it. Where it boots, that is done when the guest's systemd has finished its boot.
       - V(present) makes it and leaves it running or stopped.
+      - V(restarted) is V(started), and starts it anew on every run.
       - V(stopped) powers it off and waits until it is off.
       - V(absent) powers it off and takes its settings, its drop-in and its place at boot away. The tree stays.
     type: str
-    choices: [started, present, stopped, absent]
+    choices: [started, present, stopped, restarted, absent]
     default: started
   image:
     description:
@@ -51,16 +52,34 @@ options:
   boot:
     description:
       - Whether the tree's init is started, C([Exec] Boot=). A machine that nobody declared otherwise for boots.
-      - Where it doesn't, give what to run in O(settings), as the key C(Parameters) of C(Exec).
+      - Where it doesn't, give what to run in O(command).
     type: bool
-  network_bridge:
+  command:
     description:
-      - The bridge that the host's end of the machine's interface joins, C([Network] Bridge=). Implies O(network_veth).
+      - The program to run and its arguments, one entry a word; with O(boot), arguments of the init.
+    type: list
+    elements: str
+  env:
+    description:
+      - Variables of its environment, as V(NAME=value).
+    type: list
+    elements: str
+  user:
+    description:
+      - The user of the tree that the command runs as. An init is always root's.
     type: str
-  network_veth:
+  working_directory:
     description:
-      - Whether the machine has a network of its own and an interface in it, C([Network] VirtualEthernet=).
-      - V(false) leaves it in the host's network, unless O(settings) say otherwise.
+      - The directory of the tree that the command begins in.
+    type: str
+  hostname:
+    description:
+      - Its host name; V('') is the machine's name.
+    type: str
+  ephemeral:
+    description:
+      - Whether it runs from a snapshot of the tree that is gone when it stops. Several machines can then have one
+        O(image).
     type: bool
   private_users:
     description:
@@ -68,11 +87,152 @@ options:
         to themselves, V(no) uses none; a number, or two joined by V(:), is the first ID and how many there are.
       - A machine that nobody declared otherwise for has V(pick).
     type: str
+  capabilities:
+    description:
+      - Capabilities that it has besides those that systemd-nspawn gives, such as V(NET_ADMIN); V(ALL) is all.
+    type: list
+    elements: str
+  cap_drop:
+    description:
+      - Capabilities that it doesn't have; V(ALL) is all.
+    type: list
+    elements: str
+  ambient_capabilities:
+    description:
+      - Capabilities that its command has although it isn't root's.
+    type: list
+    elements: str
+  no_new_privileges:
+    description:
+      - Whether programs can't gain rights from set-user-ID bits and capabilities of files.
+    type: bool
+  system_call_filter:
+    description:
+      - System calls, and groups of them such as V(@keyring), that it may use besides those that systemd-nspawn lets
+        it; with V(~) before one, that it may not.
+    type: list
+    elements: str
+  resolv_conf:
+    description:
+      - How its C(/etc/resolv.conf) comes about, see C(systemd-nspawn(1)).
+      - One of V(off), V(copy-host), V(copy-static), V(copy-uplink), V(copy-stub), the same four with V(replace-) or
+        V(bind-), V(delete), V(auto).
+    type: str
+  timezone:
+    description:
+      - How its C(/etc/localtime) comes about. One of V(off), V(copy), V(bind), V(symlink), V(delete), V(auto).
+    type: str
+  link_journal:
+    description:
+      - Whether its journal is seen by the host's C(journalctl).
+      - One of V(no), V(host), V(try-host), V(guest), V(try-guest), V(auto). A machine that nobody declared otherwise
+        for has V(try-guest).
+    type: str
+  read_only:
+    description:
+      - Whether the tree is mounted read-only. O(tmpfs) is where it can write then.
+    type: bool
+  binds:
+    description:
+      - Files and directories of the host that are seen in the machine; V([]) takes all of them away.
+      - A device is let through by the unit's device policy, too.
+    type: list
+    elements: dict
+    suboptions:
+      source:
+        description:
+          - The path on the host. With V(+) before it, a path of the tree; V('') is a directory that is gone when the
+            machine stops.
+        type: str
+        required: true
+      path:
+        description: Where it is seen; where it is not given, the path is the same.
+        type: str
+      read_only:
+        description: Whether it can't be written to.
+        type: bool
+      options:
+        description: Options of the mount, such as V(idmap), V(rootidmap) or V(norbind), joined by V(,).
+        type: str
+  overlays:
+    description:
+      - Directories laid over each other; V([]) takes all of them away.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Where it is seen.
+        type: str
+        required: true
+      lower:
+        description: The directories to read from, the uppermost first. With V(+) before it, one is of the tree.
+        type: list
+        elements: str
+        required: true
+      upper:
+        description:
+          - The directory that takes what is written. Without one, the overlay is read-only; V('') is a directory that
+            is gone when the machine stops.
+        type: str
+  tmpfs:
+    description:
+      - Directories that are in memory, with options of the mount after a V(:), as V(/tmp:size=64m).
+    type: list
+    elements: str
+  inaccessible:
+    description:
+      - Paths of the tree that nobody in the machine gets at.
+    type: list
+    elements: str
+  network_bridge:
+    description:
+      - The bridge that the host's end of the machine's interface joins, C([Network] Bridge=). Implies O(network_veth).
+      - V('') is none.
+    type: str
+  network_zone:
+    description:
+      - The zone that it joins, C([Network] Zone=), a bridge that systemd-nspawn makes for those who name it. Implies
+        O(network_veth). V('') is none.
+    type: str
+  network_veth:
+    description:
+      - Whether the machine has a network of its own and an interface in it, C([Network] VirtualEthernet=).
+      - V(false) leaves it in the host's network, unless another option gives it one of its own.
+    type: bool
+  network_veth_extra:
+    description:
+      - More pairs of interfaces, as V(HOST) or V(HOST:CONTAINER).
+    type: list
+    elements: str
+  network_interfaces:
+    description:
+      - Interfaces of the host that are moved into the machine while it runs.
+    type: list
+    elements: str
+  network_macvlan:
+    description:
+      - Interfaces of the host on which the machine gets a macvlan, called C(mv-) and the name.
+    type: list
+    elements: str
+  network_ipvlan:
+    description:
+      - Interfaces of the host on which the machine gets an ipvlan, called C(iv-) and the name.
+    type: list
+    elements: str
+  ports:
+    description:
+      - Ports of the host that lead into the machine, as V(tcp:8080:80), the host's first. V(tcp) where no protocol is
+        given, and the same port inside where no second one is.
+      - They follow the machine's first address, so it needs one.
+    type: list
+    elements: str
   settings:
     description:
-      - Other settings of the .nspawn file, as sections with their keys; see C(systemd.nspawn(5)).
+      - Other settings, as sections with their keys. C([Exec]), C([Files]) and C([Network]) go into the .nspawn file,
+        see C(systemd.nspawn(5)); C([Unit]) and C([Service]), such as C(Restart) or C(After), into the unit's drop-in,
+        where they hold at once.
       - Only the keys that are given are managed. A list assigns a key several times, V(null) takes it away.
-      - Keys that have an option of their own are refused.
+      - A key that has an option of its own counts as that option.
     type: dict
   restart:
     description:
@@ -103,17 +263,22 @@ EXAMPLES = r"""
     cpus: 1.5
     private_users: pick
 
-- name: One program in a tree, with a host name of its own
+- name: One program in a read-only tree, restarted when it fails
   strata.virt.nspawn_container:
     name: worker
     image: /srv/trees/worker
     boot: false
+    command: [/usr/bin/worker, --verbose]
+    hostname: worker
+    read_only: true
+    tmpfs: ["/tmp:size=64m"]
+    binds:
+      - {source: /srv/data, read_only: true}
+    cap_drop: [SYS_ADMIN, SYS_PTRACE]
+    no_new_privileges: true
     settings:
-      Exec:
-        Parameters: /usr/bin/worker --verbose
-        Hostname: worker
-      Files:
-        BindReadOnly: [/srv/data, /etc/ssl/certs]
+      Exec: {OOMScoreAdjust: 500}
+      Service: {Restart: on-failure}
 
 - name: Take it away; the tree stays
   strata.virt.nspawn_container:

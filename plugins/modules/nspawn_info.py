@@ -36,6 +36,8 @@ EXAMPLES = r"""
 RETURN = r"""
 resources:
   description: One entry a machine. C(options) are the options of M(strata.virt.nspawn_container) that declare it.
+    C(usage) tells of one that runs C(leader), the first of its processes as the host numbers it, C(addresses), and what
+    its control group counts.
   returned: always
   type: list
   elements: dict

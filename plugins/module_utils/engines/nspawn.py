@@ -9,6 +9,7 @@ own notes are in a drop-in of the unit.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tempfile
@@ -149,6 +150,37 @@ def has_begun(pid: int) -> bool:
     except OSError:
         return False  # One of them is gone, or just being made.
     return any(_runs_other(child, own) for child in below)
+
+
+def leader(pid: int) -> int | None:
+    """The first process of a machine below its systemd-nspawn, as the host numbers it."""
+    try:
+        return next(iter(_children(pid)), None)
+    except OSError:
+        return None
+
+
+def addresses(pid: int | None) -> list[str]:
+    """The addresses of a process's network, those of its loopback left out; none where it is the host's own."""
+    try:
+        if pid is None or os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat("/proc/self/ns/net")):
+            return []
+        trie, inet6 = (files.read(f"/proc/{pid}/net/{name}") or "" for name in ("fib_trie", "if_inet6"))
+    except OSError:
+        return []  # It is gone.
+    return [*_local(trie), *_listed(inet6)]
+
+
+def _local(trie: str) -> list[str]:
+    """The addresses of version 4: leaves of the routing table that say so (net/ipv4/fib_trie.c, fib_trie_seq_show)."""
+    found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", trie)
+    return [address for address in dict.fromkeys(found) if not address.startswith("127.")]
+
+
+def _listed(inet6: str) -> list[str]:
+    """Those of version 6 (net/ipv6/addrconf.c, if6_seq_show)."""
+    words = [line.split() for line in inet6.splitlines()]
+    return [str(ipaddress.IPv6Address(bytes.fromhex(word[0]))) for word in words if word[-1] != "lo"]
 
 
 def _children(pid: int) -> list[int]:

@@ -7,68 +7,25 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core import files, limits, policy
-from ..core.codec import BOOL, Codec, parse_path, show_cpus
+from ..core import files, policy
+from ..core.codec import BOOL, Codec
 from ..core.errors import StrataError
 from ..core.field import Field
 from ..core.plan import Change, Effect, Layer, Plan, State
 from ..core.resource import Resource
 from ..core.waiting import until
-from ..engines import cgroupfs, nspawn, systemd, unitlimits
+from ..engines import cgroupfs, cgroupstat, nspawn, systemd
 from ..engines.unitfile import UnitFile
-from .nspawn_settings import KEYS, SETTINGS, patch, read_settings
+from .nspawn_fields import KEYS
+from .nspawn_settings import SETTINGS, folded, of_unit, patch, patch_settings, read_settings, read_unit_settings
+from .nspawn_unit import ALLOW, LIMITS, devices, parse_image, parse_machine, parsed, read_limits
 
 _NOTES = "X-Strata"  # systemd leaves sections whose names begin with X- alone (systemd.unit(5))
-_TEMPLATE_PIDS = 16384  # systemd-nspawn@.service has TasksMax=16384
-
-
-def _parse_machine(value: Any) -> str:
-    text = str(value)
-    if not nspawn.is_name(text):
-        raise ValueError(
-            "is no valid name of a machine: use letters, digits, '-' and '.', as in a host name, 64 at most"
-        )
-    return text
-
-
-def _parse_image(value: Any) -> str:
-    """A tree's absolute path; a bare name is one in /var/lib/machines."""
-    text = str(value)
-    if nspawn.is_name(text):
-        return nspawn.image_path(text)
-    if "\\" in text:
-        raise ValueError("must not hold a backslash")
-    return parse_path(text)
-
-
-_LIMITS = (
-    limits.memory(unitlimits.MEMORY),
-    replace(limits.cpus(unitlimits.CPUS), codec=Codec(unitlimits.exact_cpus, show=show_cpus)),
-    replace(limits.pids_limit(unitlimits.PIDS), default=_TEMPLATE_PIDS),
-)
 _STATUS = {"active": "running", "reloading": "running", "activating": "starting", "deactivating": "stopping"}
-
-
-def _read_limits(drop_ins: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The limits that drop-ins set, by field name: the text that counts, and the file that has it."""
-    found = {}
-    for path in sorted(drop_ins, key=os.path.basename):  # as systemd applies them
-        file = UnitFile(files.read(path) or "")
-        for field in _LIMITS:
-            for said in file.all("Service", field.at.directive)[-1:]:
-                found[field.name] = (said, path)
-    return found
-
-
-def _parsed(parse: Callable[[str], Any], text: str | None) -> Any:
-    try:
-        return None if text is None else parse(text)
-    except ValueError:
-        return None  # A percentage of the host's, for one: unknown here.
 
 
 class NspawnContainer(Resource):
@@ -85,24 +42,42 @@ class NspawnContainer(Resource):
         ("stopping", "stopped"): ("stop",),
     }
     fields = (
-        policy.name(Codec(_parse_machine)),
-        policy.state("started", "present", "stopped", "absent"),
-        Field("image", Codec(_parse_image), effect=Effect.RESTART),
+        policy.name(Codec(parse_machine)),
+        policy.state("started", "present", "stopped", "restarted", "absent"),
+        Field("image", Codec(parse_image), effect=Effect.RESTART),
         Field("enabled", BOOL, effect=Effect.NEXT_BOOT, default=False),
         *KEYS,
-        *_LIMITS,
+        *LIMITS,
         SETTINGS,
         policy.restart(),
         policy.timeout(120),
     )
 
+    def __init__(
+        self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
+    ) -> None:
+        try:
+            given = folded(options)
+            if given.get("state") == "restarted":
+                given.update(state="started", restart="always")
+            super().__init__(given, owner=owner, applied=folded(applied or {}))
+        except StrataError as error:
+            raise error.at(f"{self.kind}/{options.get('name')}") from None
+
     def check(self) -> None:
-        if self.spec.get("network_bridge") and self.spec.get("network_veth") is False:
-            raise StrataError(
-                "can't be off: the bridge is reached through it",
-                option="network_veth",
-                hint="Leave network_veth out, or network_bridge",
-            )
+        spec = self.spec
+        for option, what in (("network_bridge", "bridge"), ("network_zone", "zone")):
+            if spec.get(option) and spec.get("network_veth") is False:
+                raise StrataError(
+                    f"can't be off: the {what} is reached through it",
+                    option="network_veth",
+                    hint=f"Leave network_veth out, or {option}",
+                )
+        if spec.get("network_bridge") and spec.get("network_zone"):
+            raise StrataError("can't be had beside network_bridge", option="network_zone", value=spec["network_zone"])
+        if spec.get("boot") is True and (spec.get("user") or spec.get("working_directory")):
+            option = "user" if spec.get("user") else "working_directory"
+            raise StrataError("is for a command: an init is root's", option=option, hint="Say boot: false")
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> None:
@@ -114,7 +89,7 @@ class NspawnContainer(Resource):
     def read_many(cls, engine: None, names: Iterable[str] | None) -> dict[str, State]:
         machines = nspawn.names() if names is None else list(names)
         wanted = ["ActiveState", "UnitFileState", "NeedDaemonReload", "DropInPaths", "ControlGroup", "MainPID"]
-        wanted += [field.at.prop for field in _LIMITS]
+        wanted += [field.at.prop for field in LIMITS]
         shown = systemd.show([*(nspawn.unit(name) for name in machines), nspawn.TARGET], wanted)
         target = shown[nspawn.TARGET].get("UnitFileState") == "enabled"
         return {name: cls._read(name, shown[nspawn.unit(name)], target) for name in machines}
@@ -133,21 +108,22 @@ class NspawnContainer(Resource):
         unread = drop_in is not None and nspawn.drop_in_path(name) not in drop_ins
         if unread:
             drop_ins.append(nspawn.drop_in_path(name))
-        config, live, loaded = read_settings(text or ""), None, {}
+        config, live, loaded = cls._settings(text or "", notes), None, {}
         config["image"] = cls._image(name, link)
         config["enabled"] = enabled and target_enabled
-        said = _read_limits(drop_ins)
-        for field in _LIMITS:
-            loaded[field.name] = _parsed(field.at.parse_prop, shown.get(field.at.prop))
-            stored = _parsed(field.at.parse, said[field.name][0]) if field.name in said else field.default
+        said = read_limits(drop_ins)
+        for field in LIMITS:
+            loaded[field.name] = parsed(field.at.parse_prop, shown.get(field.at.prop))
+            stored = parsed(field.at.parse, said[field.name][0]) if field.name in said else field.default
             config[field.name] = loaded[field.name] if stored is None else stored
         if status == "running":
-            live = cls._live(name, cgroupfs.MOUNT + shown.get("ControlGroup", ""))
+            live = cls._live(name, cgroupfs.MOUNT + shown.get("ControlGroup", ""), notes)
         # What systemd has in its memory counts for the next start, and no file tells of it.
-        other = any(loaded[field.name] not in (None, config[field.name]) for field in _LIMITS)
+        other = any(loaded[field.name] not in (None, config[field.name]) for field in LIMITS)
         facts = {
             "unit": nspawn.unit(name),
             "pid": int(shown.get("MainPID") or 0),
+            "group": shown.get("ControlGroup", ""),
             "enabled": enabled,
             "link": link,
             "drop_ins": drop_ins,
@@ -156,6 +132,27 @@ class NspawnContainer(Resource):
         }
         config = {key: value for key, value in config.items() if value is not None}
         return State(status, config, live, facts, owners[-1] if owners else None)
+
+    @staticmethod
+    def _settings(text: str, drop_in: UnitFile) -> dict[str, Any]:
+        """What is stored. A device counts as bound only where the unit, too, lets it be opened."""
+        values = read_settings(text)
+        allowed = {said.split()[0] for said in drop_in.all("Service", ALLOW) if said}
+        binds = values["binds"]
+        if binds is not None:
+            closed = {path for path in devices(binds) if path not in allowed}
+            values["binds"] = tuple(row for row in binds if row["source"] not in closed)
+        values["settings"] = {**values["settings"], **read_unit_settings(drop_in)}
+        return values
+
+    @classmethod
+    def measure(cls, engine: None, name: str, state: State) -> dict[str, Any]:
+        """Its leader, its addresses, and what its control group counts."""
+        if state.live is None:
+            return {}
+        leader = nspawn.leader(state.facts["pid"])
+        used = cgroupstat.measure(cgroupfs.MOUNT + state.facts["group"])
+        return {"leader": leader, "addresses": nspawn.addresses(leader), **used}
 
     @staticmethod
     def _image(name: str, link: str | None) -> str | None:
@@ -167,15 +164,16 @@ class NspawnContainer(Resource):
         return path if nspawn.there(path) else None
 
     @staticmethod
-    def _live(name: str, group: str) -> dict[str, Any]:
+    def _live(name: str, group: str, drop_in: UnitFile) -> dict[str, Any]:
         live: dict[str, Any] = {}
-        for field in _LIMITS:
+        for field in LIMITS:
             said = cgroupfs.read(group, field.at.file)
             if said is not None:
                 live[field.name] = field.at.parse_file(said)
         text = files.read(nspawn.running_settings_path(name))
         if text is not None:  # else nobody knows what it was started with
             live.update(read_settings(text))
+            live["settings"].update(read_unit_settings(drop_in))  # a reload is all that these need
             live["image"] = nspawn.link_target(nspawn.running_link_path(name)) or nspawn.image_path(name)
         return live
 
@@ -234,11 +232,16 @@ class NspawnContainer(Resource):
                     entry=self.entry,
                 )
 
+    def cost(self, change: Change, state: State) -> Effect:
+        # What systemd knows of a unit, it knows anew once it has read it.
+        unit = change.field == SETTINGS.name and of_unit(change.key or "")
+        return Effect.LIVE if unit else change.effect
+
     def plan(self, state: State) -> Plan:
         plan = super().plan(state)
         if self.target == "absent" or "update" in plan.steps:
             return plan
-        behind = any(field.name in plan.of(Layer.LIVE) for field in _LIMITS)
+        behind = any(field.name in plan.of(Layer.LIVE) for field in LIMITS)
         if "restart" in plan.steps and behind:
             # systemd keeps in its memory what somebody set there, and would start the machine with it.
             steps = list(plan.steps)
@@ -292,8 +295,12 @@ class NspawnContainer(Resource):
         copies = [nspawn.COPY_SETTINGS, *([nspawn.COPY_LINK] if file.last(_NOTES, "Image") else [])]
         file.set("Service", "ExecStartPre", copies)
         file.set("Service", "ExecStopPost", [nspawn.COPIES_GONE])
-        others = _read_limits(other for other in plan.state.facts.get("drop_ins", ()) if other != path)
-        for field in _LIMITS:
+        patch_settings(file, values, unit=True)
+        binds = values["binds"] if "binds" in values else plan.state.config.get("binds") or ()
+        if "binds" in values or file.all("Service", ALLOW):
+            file.set("Service", ALLOW, [f"{path} rwm" for path in devices(binds)])
+        others = read_limits(other for other in plan.state.facts.get("drop_ins", ()) if other != path)
+        for field in LIMITS:
             if field.name in values:
                 unset = values[field.name] == field.default and field.name not in others
                 file.set("Service", field.at.directive, [] if unset else [field.at.write(values[field.name])])
@@ -310,11 +317,11 @@ class NspawnContainer(Resource):
     def update(self, engine: None, plan: Plan) -> None:
         """Bring limits into the running machine, and systemd's memory to what is stored."""
         unit, values = nspawn.unit(self.name), plan.of(Layer.LIVE)
-        given = [field for field in _LIMITS if field.name in values]
+        given = [field for field in LIMITS if field.name in values]
         if given:
             # A reload alone changes what systemd says, and not the kernel's files.
             systemd.set_runtime(unit, [f"{field.at.directive}={field.at.write(values[field.name])}" for field in given])
-        systemd.forget_set(unit, [field.at.directive for field in _LIMITS if field.name in plan.want])
+        systemd.forget_set(unit, [field.at.directive for field in LIMITS if field.name in plan.want])
         systemd.reload()
 
     def start(self, engine: None, plan: Plan) -> None:
@@ -361,7 +368,7 @@ class NspawnContainer(Resource):
         self._enable(plan.state, False)
         if link is not None and nspawn.link_target(nspawn.image_path(self.name)) == link:
             nspawn.unlink(self.name)
-        systemd.forget_set(unit, [field.at.directive for field in _LIMITS])
+        systemd.forget_set(unit, [field.at.directive for field in LIMITS])
         for path in (nspawn.running_settings_path(self.name), nspawn.running_link_path(self.name)):
             files.remove(path)
         files.remove(nspawn.settings_path(self.name))

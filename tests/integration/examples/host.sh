@@ -3,8 +3,8 @@
 set -eu
 
 tree=/srv/trees/worker
-mkdir -p $tree/bin $tree/usr/bin $tree/usr/lib $tree/etc/ssl $tree/dev $tree/proc $tree/sys $tree/tmp $tree/root /srv/data
-mkdir -p /srv/a /srv/b /srv/jail /srv/www
+mkdir -p $tree/bin $tree/usr/bin $tree/usr/lib $tree/etc/ssl $tree/dev $tree/proc $tree/sys $tree/tmp $tree/run $tree/root
+mkdir -p $tree/srv/data /srv/data /srv/a /srv/b /srv/jail /srv/www
 cp /usr/bin/busybox $tree/bin/busybox
 ln -sf busybox $tree/bin/sh
 printf 'ID=tiny\n' >$tree/usr/lib/os-release

@@ -17,7 +17,7 @@ from ansible_collections.strata.virt.plugins.module_utils.core.errors import Str
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Layer
 from ansible_collections.strata.virt.plugins.module_utils.engines import cgroupfs, nspawn, systemd, unitlimits
 from ansible_collections.strata.virt.plugins.module_utils.engines.unitfile import UnitFile
-from ansible_collections.strata.virt.plugins.module_utils.kinds import nspawn_settings
+from ansible_collections.strata.virt.plugins.module_utils.kinds import nspawn_fields, nspawn_settings
 from ansible_collections.strata.virt.plugins.module_utils.kinds.nspawn_container import NspawnContainer
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "nspawn_container"
@@ -79,14 +79,16 @@ def test_what_is_stored_and_what_runs_are_told_apart(host):
     assert build.config["pids_limit"] == build.live["pids_limit"] == 256
     assert build.config["boot"] is build.live["boot"] is False
     assert build.config["image"] == build.live["image"] == "/srv/strata-fix/tiny"
-    assert build.config["settings"] == {"Exec.Parameters": "/bin/sleep infinity", "Exec.Hostname": "build"}
+    assert (build.config["command"], build.config["hostname"]) == (("/bin/sleep", "infinity"), "build")
+    assert build.config["settings"] == {}
     assert build.facts["stale"] is False
 
 
 def test_what_somebody_else_stored_is_read_and_what_is_not_there_is_absent(host):
     theirs = host["theirs"]
     assert (theirs.status, theirs.owner, theirs.live) == ("stopped", None, None)
-    assert theirs.config["settings"] == {"Exec.Parameters": "/bin/sleep infinity", "Files.Bind": ("/srv", "/mnt")}
+    assert theirs.config["command"] == ("/bin/sleep", "infinity")
+    assert theirs.config["binds"] == ({"source": "/mnt", "path": "/mnt"}, {"source": "/srv", "path": "/srv"})
     assert theirs.config["pids_limit"] == 16384
     assert not host["gone"].exists
 
@@ -107,7 +109,7 @@ def test_other_settings_are_stored_and_wait_for_a_restart(host):
     wanted = {"boot": True, "settings": {"Exec": {"Hostname": "other"}}}
     made = plan(host["build"], **wanted)
     assert made.steps == ("configure",)
-    assert made.restart_required == ["boot", "settings[Exec.Hostname]"]
+    assert made.restart_required == ["boot", "hostname"]
     assert plan(host["build"], restart="if_needed", **wanted).steps == ("configure", "restart")
 
 
@@ -155,7 +157,12 @@ def test_a_stack_drops_settings_key_by_key(host):
         {"name": "build", "settings": {"Exec": {"Parameters": "/bin/sleep infinity"}}}, applied=applied
     )
     made = wanted.plan(known(host["build"]))
-    assert [(change.name, change.after) for change in made.changes] == [("settings[Exec.Hostname]", None)]
+    assert [(change.name, change.after) for change in made.changes] == [("hostname", "")]
+    applied = {"settings": {"Exec": {"Personality": "x86"}, "Service": {"Restart": "always"}}}
+    odd = replace(host["theirs"], config={"settings": {"Exec.Personality": "x86", "Service.Restart": "always"}})
+    made = NspawnContainer({"name": "theirs", "state": "stopped"}, applied=applied).plan(known(odd))
+    assert made.want["settings"] == {"Exec.Personality": None, "Service.Restart": None}
+    assert made.steps == ("configure",)
 
 
 def test_a_machine_has_begun_when_a_program_of_its_own_runs():
@@ -169,6 +176,135 @@ def test_a_machine_has_begun_when_a_program_of_its_own_runs():
                 assert nspawn.has_begun(process.pid) is begun
             finally:
                 process.kill()
+
+
+# Every typed option: as it is declared, and as systemd.nspawn(5) spells it.
+
+SPELLED = {
+    "boot": (False, "[Exec]\nBoot=no\n"),
+    "command": (["/bin/sh", "-c", 'echo "a b" \\ c'], '[Exec]\nParameters=/bin/sh -c "echo \\"a b\\" \\\\ c"\n'),
+    "env": (["B=2", "A=1"], "[Exec]\nEnvironment=A=1\nEnvironment=B=2\n"),
+    "user": ("web", "[Exec]\nUser=web\n"),
+    "working_directory": ("/srv", "[Exec]\nWorkingDirectory=/srv\n"),
+    "hostname": ("build", "[Exec]\nHostname=build\n"),
+    "ephemeral": (True, "[Exec]\nEphemeral=yes\n"),
+    "private_users": ("identity", "[Exec]\nPrivateUsers=identity\n"),
+    "capabilities": (["net_admin", "CAP_SYS_TIME"], "[Exec]\nCapability=CAP_NET_ADMIN CAP_SYS_TIME\n"),
+    "cap_drop": (["all"], "[Exec]\nDropCapability=all\n"),
+    "ambient_capabilities": (["NET_RAW"], "[Exec]\nAmbientCapability=CAP_NET_RAW\n"),
+    "no_new_privileges": (True, "[Exec]\nNoNewPrivileges=yes\n"),
+    "system_call_filter": (
+        ["~ptrace", "@keyring", "bpf", "~@swap"],
+        "[Exec]\nSystemCallFilter=@keyring bpf\nSystemCallFilter=~@swap ptrace\n",
+    ),
+    "resolv_conf": ("bind-stub", "[Exec]\nResolvConf=bind-stub\n"),
+    "timezone": ("off", "[Exec]\nTimezone=off\n"),
+    "link_journal": ("no", "[Exec]\nLinkJournal=no\n"),
+    "read_only": (True, "[Files]\nReadOnly=yes\n"),
+    "binds": (
+        [
+            {"source": "/srv/data", "path": "/data", "read_only": True},
+            {"source": "/srv/a:b"},
+            {"source": "", "path": "/scratch", "options": "idmap"},
+        ],
+        "[Files]\nBind=:/scratch:idmap\nBind=/srv/a\\:b\nBindReadOnly=/srv/data:/data\n",
+    ),
+    "overlays": (
+        [
+            {"path": "/etc", "lower": ["/srv/top", "+/etc"], "upper": ""},
+            {"path": "/opt", "lower": ["/srv/b", "/srv/a"]},
+        ],
+        "[Files]\nOverlay=+/etc:/srv/top::/etc\nOverlayReadOnly=/srv/a:/srv/b:/opt\n",
+    ),
+    "tmpfs": (["/tmp/", "/run:size=64m"], "[Files]\nTemporaryFileSystem=/run:size=64m\nTemporaryFileSystem=/tmp\n"),
+    "inaccessible": (["/proc/kcore"], "[Files]\nInaccessible=/proc/kcore\n"),
+    "network_bridge": ("br0", "[Network]\nBridge=br0\n"),
+    "network_zone": ("lan", "[Network]\nZone=lan\n"),
+    "network_veth": (False, "[Network]\nVirtualEthernet=no\n"),
+    "network_veth_extra": (["ve-a:a"], "[Network]\nVirtualEthernetExtra=ve-a:a\n"),
+    "network_interfaces": (["eth2", "eth1"], "[Network]\nInterface=eth1 eth2\n"),
+    "network_macvlan": (["eth0"], "[Network]\nMACVLAN=eth0\n"),
+    "network_ipvlan": (["eth0:lan0"], "[Network]\nIPVLAN=eth0:lan0\n"),
+    "ports": (["8443", "udp:53", "8080:80"], "[Network]\nPort=tcp:8080:80\nPort=tcp:8443:8443\nPort=udp:53:53\n"),
+}
+
+
+def test_every_typed_option_has_a_case():
+    assert set(SPELLED) == {field.name for field in nspawn_fields.KEYS}
+
+
+@pytest.mark.parametrize("option", SPELLED)
+def test_a_typed_option_is_spelled_and_read_back(option):
+    given, text = SPELLED[option]
+    wanted = NspawnContainer({"name": "a", option: given})
+    assert nspawn_settings.patch("", {option: wanted.spec[option]}) == text
+    field = NspawnContainer.field(option)
+    seen = nspawn_settings.read_settings(text)[option]
+    assert list(field.changes(seen, wanted.spec[option], field.effect, Layer.CONFIG)) == []
+    assert field.decode(field.show(seen)) == seen
+    assert nspawn_settings.patch(text, {option: field.default}).strip("[ExecFilsNtwork]\n") == ""
+
+
+@pytest.mark.parametrize("option", SPELLED)
+def test_settings_may_spell_what_has_an_option(option):
+    _given, text = SPELLED[option]
+    section = text[1 : text.index("]")]
+    keys: dict[str, list[str]] = {}
+    for line in text.splitlines()[1:]:
+        keys.setdefault(line.partition("=")[0], []).append(line.partition("=")[2])
+    spelled = NspawnContainer({"name": "a", "settings": {section: keys}})
+    assert "settings" not in spelled.spec
+    assert nspawn_settings.patch("", spelled.spec) == text
+
+
+def test_a_key_that_is_null_in_settings_goes_back_to_its_default():
+    spec = NspawnContainer({"name": "a", "settings": {"Exec": {"Hostname": None, "KillSignal": None}}}).spec
+    assert (spec["hostname"], spec["settings"]) == ("", {"Exec.KillSignal": None})
+
+
+def test_restarted_is_started_with_a_restart_each_time(host):
+    made = plan(host["build"], state="restarted", cpus=1.5)
+    assert made.steps == ("restart",)
+    settled = NspawnContainer({"name": "build", "state": "restarted", "cpus": 1.5}).settled()
+    assert not settled.plan(known(host["build"]))
+
+
+def test_what_belongs_to_the_unit_is_stored_there_and_needs_no_restart(host):
+    made = plan(host["build"], settings={"Service": {"Restart": "on-failure"}, "Unit": {"After": "docker.service"}})
+    assert (made.steps, made.restart_required) == (("configure", "update"), [])
+    assert nspawn_settings.patch("", made.want) == ""
+
+
+def test_a_device_is_let_through_by_the_unit_too(host, monkeypatch):
+    monkeypatch.setattr(systemd, "reload", lambda: None)
+    made = NspawnContainer({"name": "theirs", "state": "stopped", "binds": [{"source": "/dev/kvm"}]})
+    made.create(None, made.plan(known(host["theirs"])))
+    drop_in = UnitFile(Path(nspawn.drop_in_path("theirs")).read_text())
+    assert drop_in.all("Service", "DeviceAllow") == ["/dev/kvm rwm"]
+    assert UnitFile(Path(nspawn.settings_path("theirs")).read_text()).all("Files", "Bind") == ["/dev/kvm"]
+    text = Path(nspawn.settings_path("theirs")).read_text()
+    assert NspawnContainer._settings(text, drop_in)["binds"] == ({"source": "/dev/kvm", "path": "/dev/kvm"},)
+    assert NspawnContainer._settings(text, UnitFile(""))["binds"] == ()
+
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 10.0.3.0
+        /24 link UNICAST
+     |-- 10.0.3.20
+        /32 host LOCAL
+     |-- 10.0.3.255
+        /32 link BROADCAST
+     |-- 127.0.0.1
+        /32 host LOCAL
+"""
+INET6 = "fe80000000000000505400fffe123456 02 40 20 80    host0\n00000000000000000000000000000001 01 80 10 80       lo\n"
+
+
+def test_addresses_are_read_from_the_machines_own_tables():
+    assert nspawn._local(FIB_TRIE + FIB_TRIE) == ["10.0.3.20"]
+    assert nspawn._listed(INET6) == ["fe80::5054:ff:fe12:3456"]
 
 
 # Files in systemd's syntax.
@@ -191,7 +327,7 @@ Key
 
 def test_a_file_that_nobody_changes_stays_as_it_is():
     assert UnitFile(TEXT).text == TEXT
-    assert nspawn_settings.patch(TEXT, {"boot": False, "settings": {"Exec.Environment": ("A=1", "B=2")}}) == TEXT
+    assert nspawn_settings.patch(TEXT, {"boot": False, "env": ("A=1", "B=2")}) == TEXT
 
 
 def test_continued_lines_and_repeated_keys_are_read():
@@ -202,7 +338,7 @@ def test_continued_lines_and_repeated_keys_are_read():
 
 
 def test_a_key_changes_in_its_place_and_a_new_one_comes_at_its_sections_end():
-    text = nspawn_settings.patch(TEXT, {"boot": True, "private_users": "no", "settings": {"Exec.Environment": "C=3"}})
+    text = nspawn_settings.patch(TEXT, {"boot": True, "private_users": "no", "env": ("C=3",)})
     expected = TEXT.replace("Boot=no\n", "").replace("  Environment = A=1\n", "Environment=C=3\n")
     expected = expected.replace("Environment=B=2\n", "").replace("   true\n", "   true\nPrivateUsers=no\n")
     assert text == expected
@@ -244,7 +380,22 @@ def test_what_systemd_tells_of_cpus(text, quota):
     [
         ({"name": "a_b"}, "name: is no valid name of a machine"),
         ({"name": "a" * 65}, "name: is no valid name"),
-        ({"settings": {"Exec": {"Boot": True}}}, "settings: hold Exec.Boot, which is the option boot"),
+        ({"settings": {"Exec": {"Boot": True}}, "boot": False}, "boot: is given here and in settings"),
+        ({"settings": {"Exec": {"Boot": "perhaps"}}}, "boot: is neither true nor false"),
+        ({"settings": {"Service": {"MemoryMax": "1G"}}}, "Service.MemoryMax, which is the option memory"),
+        ({"hostname": "a\\"}, "hostname: must not end with a backslash"),
+        ({"binds": [{"source": "srv"}]}, "binds.source: must be an absolute path"),
+        ({"binds": [{"source": "/a", "path": "/b"}, {"source": "/c", "path": "/b"}]}, "binds: names /b twice"),
+        ({"ports": ["http"]}, "ports: is no port"),
+        ({"ports": ["tcp:70000"]}, "ports: is no port"),
+        ({"network_zone": "a/b"}, "network_zone: is no name of a zone"),
+        ({"network_zone": "lan", "network_veth": False}, "network_veth: can't be off"),
+        ({"network_zone": "lan", "network_bridge": "br0"}, "network_zone: can't be had beside"),
+        ({"network_macvlan": ["a:b:c"]}, "network_macvlan: is no interface"),
+        ({"capabilities": ["net admin"]}, "capabilities: is no capability"),
+        ({"system_call_filter": ["a b"]}, "system_call_filter: is no system call"),
+        ({"resolv_conf": "mine"}, "resolv_conf: must be one of"),
+        ({"user": "web", "boot": True}, "user: is for a command"),
         ({"settings": {"Exec": "Boot"}}, "settings: are sections"),
         ({"settings": {"Exec]": {"A": 1}}}, "no section and key"),
         ({"settings": {"Exec": {"Hostname": "a\nb"}}}, "single line"),

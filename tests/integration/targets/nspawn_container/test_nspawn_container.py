@@ -98,7 +98,7 @@ def stop_and_forget(name: str) -> None:
 def tiny():
     """A tree of busybox, and a bridge."""
     (TINY / "usr/lib").mkdir(parents=True)
-    for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root"):
+    for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root", "run"):
         (TINY / folder).mkdir()
     shutil.copy("/usr/bin/busybox", TINY / "bin/busybox")
     for applet in ("sh", "sleep"):
@@ -173,7 +173,7 @@ class TestNspawnContainer(Convergence):
             self.apply(wanted, check=True)
         (TREES / "other").symlink_to(TINY)
         told = self.foretold(wanted)
-        assert told["restart_required"] == ["image", "settings[Exec.Hostname]"]
+        assert told["restart_required"] == ["hostname", "image"]
         assert leader(self.case.name) == process
         again = self.apply(wanted)
         assert (again["changed"], again["restart_required"]) == (False, told["restart_required"])
@@ -210,13 +210,88 @@ class TestNspawnContainer(Convergence):
             with pytest.raises(Failed, match=r"pids_limit: is set by /etc/.*/70-theirs.conf"):
                 self.apply({"pids_limit": 77}, check=True)
             (told,) = call("nspawn_info", {"name": [self.case.name]})["resources"]
-            assert told["options"]["settings"]["Exec"]["Environment"] == ["A=1", "B=2"]
+            assert told["options"]["env"] == ["A=1", "B=2"]
             assert told["owner"] is None
             self.apply({"state": "absent"})
             assert drop_in.exists()
             assert TINY.is_dir()
         finally:
             drop_in.unlink(missing_ok=True)
+
+    def test_typed_options_hold_inside(self):
+        """Looked at from the host, through /proc of the machine's own program."""
+        data = TREES / "data"
+        data.mkdir(exist_ok=True)
+        (data / "told").write_text("by the host\n")
+        spec = {
+            "image": str(TINY),
+            "boot": False,
+            "command": ["/bin/sh", "-c", 'echo "a  b" >/scratch/said; exec /bin/sleep 99999'],
+            "env": ["GREETING=hello world", "B=2"],
+            "hostname": "typed",
+            "cap_drop": ["SYS_ADMIN", "NET_RAW"],
+            "capabilities": ["NET_ADMIN"],
+            "no_new_privileges": True,
+            "read_only": True,
+            "binds": [{"source": str(data), "path": "/srv/data", "read_only": True}, {"source": "/dev/zero"}],
+            "tmpfs": ["/scratch:size=1m", "/var/tmp"],
+            "network_veth": True,
+            "network_veth_extra": ["strata-x7:extra0"],
+            "settings": {"Exec": {"OOMScoreAdjust": 321}, "Service": {"Restart": "on-failure"}},
+        }
+        for folder in ("srv/data", "scratch", "var/tmp"):
+            (TINY / folder).mkdir(parents=True, exist_ok=True)
+        self.foretold(spec)
+        self.unchanged(spec)
+        (told,) = call("nspawn_info", {"name": [self.case.name]})["resources"]
+        first = leader(self.case.name)
+        assert told["usage"]["leader"] == int(first)
+        assert told["usage"]["pids"]["current"] >= 1
+        assert any(address.startswith("fe80:") for address in told["usage"]["addresses"])
+        proc = Path(f"/proc/{first}")
+        status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
+        bounding = int(status["CapBnd"], 16)
+        assert [bounding >> number & 1 for number in (21, 13, 12)] == [0, 0, 1]  # SYS_ADMIN, NET_RAW, NET_ADMIN
+        assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == "2"
+        assert (proc / "uid_map").read_text().split()[1] != "0"
+        assert "GREETING=hello world" in (proc / "environ").read_text().split("\0")
+        assert (proc / "oom_score_adj").read_text().strip() == "321"
+        assert run("nsenter", f"--target={first}", "--uts", "hostname") == "typed"
+        lines = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+        mounts = {words[4]: set(words[5].split(",")) for words in lines}
+        assert "ro" in mounts["/"]
+        assert "ro" in mounts["/srv/data"]
+        assert "rw" in mounts["/scratch"]
+        assert "/var/tmp" in mounts
+        inside = proc / "root"
+        assert (inside / "scratch/said").read_text() == "a  b\n"
+        assert (inside / "srv/data/told").read_text() == "by the host\n"
+        assert "extra0" in (proc / "net/dev").read_text()
+        assert Path("/sys/class/net/strata-x7").exists()
+        assert "/dev/zero rwm" in show(self.case.name, "DeviceAllow")
+        assert show(self.case.name, "Restart") == "on-failure"
+
+        live = {**spec, "settings": {**spec["settings"], "Service": {"Restart": "no"}}, "memory": "96M"}
+        assert self.foretold(live)["restart_required"] == []
+        assert (show(self.case.name, "Restart"), leader(self.case.name)) == ("no", first)
+        again = self.apply({**live, "binds": [], "state": "restarted"})
+        assert again["changed"]
+        assert leader(self.case.name) != first
+        assert "/srv/data" not in Path(f"/proc/{leader(self.case.name)}/mountinfo").read_text()
+        assert "/dev/zero" not in show(self.case.name, "DeviceAllow")
+
+    def test_a_machine_that_never_gets_ready_says_its_last_words(self):
+        tree = TREES / "stuck"
+        shutil.copytree(TINY, tree, symlinks=True)
+        (tree / "usr/lib/systemd").mkdir()
+        init = tree / "usr/lib/systemd/systemd"
+        init.write_text("#!/bin/sh\necho stuck for good\nexec /bin/sleep 99999\n")
+        init.chmod(0o755)
+        spec = {"image": str(tree), "boot": True, "timeout": "12"}
+        with pytest.raises(Failed, match=r"waited \d+ seconds for the guest .*last words: .*stuck for good"):
+            self.apply(spec)
+        run("systemctl", "kill", "--signal=KILL", unit(self.case.name))
 
     def test_a_machine_that_cannot_start_says_why(self):
         spec = {
@@ -235,7 +310,9 @@ class TestNspawnContainer(Convergence):
         [
             ({"image": "/srv/nowhere"}, "no directory tree at /srv/nowhere"),
             ({"image": "relative/path"}, "image: must be an absolute path"),
-            ({"settings": {"Exec": {"Boot": True}}}, "is the option boot"),
+            ({"settings": {"Exec": {"Boot": True}}}, "boot: is given here and in settings"),
+            ({"binds": [{"source": "srv"}]}, "binds.source: must be an absolute path"),
+            ({"ports": ["http"]}, "ports: is no port"),
             ({"settings": {"Exec": "Boot"}}, "settings: are sections"),
             ({"network_bridge": "br/0"}, "network_bridge: is no name"),
             ({"network_bridge": "br0", "network_veth": False}, "network_veth: can't be off"),
