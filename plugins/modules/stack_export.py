@@ -26,8 +26,8 @@ options:
       - Only what this stack made.
     type: str
 notes:
-  - Of links, network namespaces and sets of namespaces that are persistent, it reads what they are now, and not what of it
-    is stored for the next boot. Applying that stores all of it.
+  - Of links, network namespaces and sets of namespaces that are persistent, it reads what they are now, and not what of
+    it is stored for the next boot. Applying that stores all of it.
 seealso:
   - module: strata.virt.stack
 """

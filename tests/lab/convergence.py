@@ -207,10 +207,11 @@ class Convergence:
     def test_somebody_elses_stack_is_respected(self):
         self.stack({**self.case.a, **self.case.idle})
         before = self.case.look(self.case.name)
+        assert before is not None
         entry = self.case.options(self.case.name, self.case.b)
         with pytest.raises(Failed, match="belongs to the stack"):
             call("stack", {"name": "strata-other", "resources": [{self.case.kind: entry}]})
-        assert self.case.look(self.case.name) == before is not None
+        assert self.case.look(self.case.name) == before
 
     def test_bad_input_is_refused(self):
         for name in self.case.bad_names:
