@@ -263,21 +263,19 @@ EXAMPLES = r"""
     cpus: 1.5
     private_users: pick
 
-- name: One program in a read-only tree, restarted when it fails
+- name: One program, with little to do harm with, restarted when it fails
   strata.virt.nspawn_container:
     name: worker
     image: /srv/trees/worker
     boot: false
     command: [/usr/bin/worker, --verbose]
     hostname: worker
-    read_only: true
     tmpfs: ["/tmp:size=64m"]
     binds:
       - {source: /srv/data, read_only: true}
     cap_drop: [SYS_ADMIN, SYS_PTRACE]
     no_new_privileges: true
     settings:
-      Exec: {OOMScoreAdjust: 500}
       Service: {Restart: on-failure}
 
 - name: Take it away; the tree stays

@@ -237,7 +237,10 @@ class TestNspawnContainer(Convergence):
             "tmpfs": ["/scratch:size=1m", "/var/tmp"],
             "network_veth": True,
             "network_veth_extra": ["strata-x7:extra0"],
-            "settings": {"Exec": {"OOMScoreAdjust": 321}, "Service": {"Restart": "on-failure"}},
+            # What nspawn would mount over has to be there where the root is read-only.
+            "timezone": "off",
+            "resolv_conf": "off",
+            "settings": {"Service": {"Restart": "on-failure"}},
         }
         for folder in ("srv/data", "scratch", "var/tmp"):
             (TINY / folder).mkdir(parents=True, exist_ok=True)
@@ -256,7 +259,6 @@ class TestNspawnContainer(Convergence):
         assert status["Seccomp"] == "2"
         assert (proc / "uid_map").read_text().split()[1] != "0"
         assert "GREETING=hello world" in (proc / "environ").read_text().split("\0")
-        assert (proc / "oom_score_adj").read_text().strip() == "321"
         assert run("nsenter", f"--target={first}", "--uts", "hostname") == "typed"
         lines = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
         mounts = {words[4]: set(words[5].split(",")) for words in lines}
