@@ -468,7 +468,7 @@ class TestDockerContainer(Convergence):
             "env": {"SITE": "web", "B": "2"},
             "labels": {"made.by": "test", "x": "y"},
             "published_ports": ["8081:81/udp", "9000-9001:90-91"],
-            "volumes": ["/srv/www:/a/:rw", "/unnamed"],
+            "volumes": ["/srv/www:/a/:rw,Z", "/unnamed"],
             "tmpfs": ["/scratch:size=1m,mode=700"],
             "user": "5:6",
             "read_only": True,
