@@ -52,7 +52,7 @@ def volume(name: str) -> Any:
 
 def names(sort: str, part: str) -> list[str]:
     """The containers or networks whose name has a part, running or not."""
-    found = ask(f"/{sort}?all=1")
+    found = ask({"containers": "/containers/json?all=1", "networks": "/networks"}[sort])
     every = [name.lstrip("/") for one in found for name in one.get("Names") or [one.get("Name") or ""]]
     return sorted(name for name in every if part in name)
 

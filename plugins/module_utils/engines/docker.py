@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ _FEW = 60  # names in one filter; more of them are cheaper told from the whole l
 Document = Mapping[str, Any]
 
 
+_SETTLES = 1.0  # seconds in which a program that can't run has left again
+
+
 class Docker:
     """One daemon.
 
@@ -43,6 +47,7 @@ class Docker:
         self._version: str | None = None
         self._local = threading.local()
         self._images: dict[str, Document | None] = {}
+        self._started = float("-inf")
         self._version = str(self._do(lambda client: client.api_version))
 
     @property
@@ -88,7 +93,11 @@ class Docker:
         return self._do(ask)
 
     def containers(self, names: Iterable[str] | None = None) -> list[Document]:
-        """Short descriptions of all containers, or at least of those with the given names."""
+        """Short descriptions of all containers, or at least of those with the given names.
+
+        What was just started has the time to fail first: until then it counts as running.
+        """
+        time.sleep(max(0.0, self._started + _SETTLES - time.monotonic()))
         asked = None if names is None else list(names)
         filters = None
         if asked is not None and len(asked) <= _FEW:
@@ -176,6 +185,7 @@ class Docker:
 
     def start(self, container: str) -> None:
         self._do(lambda client: client.start(container))
+        self._started = time.monotonic()
 
     def unpause(self, container: str) -> None:
         self._do(lambda client: client.unpause(container))
