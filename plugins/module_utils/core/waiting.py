@@ -32,7 +32,7 @@ def until(ask: Callable[[], Found], what: str, timeout: float, pause: float = 0.
         if answer:
             return answer
         if time.monotonic() >= end:
-            raise StrataError(f"waited {timeout:g} seconds for {what}")
+            raise StrataError(f"waited {round(timeout, 1):g} seconds for {what}")
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
         pause = min(1.0, pause * 1.5)
 

@@ -236,12 +236,8 @@ def _parse_command(value: Any) -> tuple[str, ...]:
 
 
 def _write_command(value: Any) -> Said:
-    """Double quotes, which systemd and a reader both know (systemd.syntax(7), "Quoting")."""
-    quoted = [
-        word if re.fullmatch(r"[\w@%+=:,./-]+", word) else '"' + re.sub(r'([\\"])', r"\\\1", word) + '"'
-        for word in value or ()
-    ]
-    return [[" ".join(quoted)] if quoted else []]
+    """As a shell quotes: a .nspawn file has quotes, but no escapes in them (systemd: config_parse_strv())."""
+    return [[shlex.join(value)] if value else []]
 
 
 def _choice(*words: str) -> Codec:
