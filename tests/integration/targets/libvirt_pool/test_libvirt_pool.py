@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab import libvirt_api
 from tests.lab.convergence import Case, Convergence
-from tests.lab.driver import Failed, call, run
+from tests.lab.driver import Failed, run
 
 ROOT = Path("/var/tmp/strata-pools")
 ENGINE = "engines.libvirt_storage.Pools"
