@@ -211,7 +211,10 @@ class TestLxcContainer(Convergence):
         assert "mtu 1400" in network
         limits = {file: Path(f"/sys/fs/cgroup/lxc.payload.{name}/{file}").read_text().strip() for file in LIMITS}
         assert limits == {"memory.max": "67108864", "cpu.max": "100000 100000", "pids.max": "256", "cgroup.freeze": "0"}
-        assert name in run("lxc-autostart", "-L").split()
+        assert f"{name} 1" in [
+            " ".join(line.split()) for line in run("lxc-ls", "-f", "-F", "NAME,AUTOSTART").splitlines()
+        ]
+        assert run("systemctl", "is-enabled", "lxc.service") == "enabled"
         self.unchanged(wanted)
         # What lifts it by hand is seen, and taken back.
         text = config(name).read_text()
