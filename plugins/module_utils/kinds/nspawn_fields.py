@@ -67,6 +67,23 @@ def _lines(section: str, key: str) -> Key:
     return Key(section, (key,), lambda said: _counting(said[0]) or None, lambda value: [list(value or ())])
 
 
+def _quoted(section: str, key: str) -> Key:
+    """A line an entry, as a shell quotes: the files have no escapes in quotes (systemd: config_parse_strv())."""
+    return Key(
+        section,
+        (key,),
+        lambda said: [word for line in _counting(said[0]) for word in _unquoted(line)] or None,
+        lambda value: [[shlex.quote(word) for word in value or ()]],
+    )
+
+
+def _unquoted(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:  # somebody's quote that never ends
+        return [line]
+
+
 # Values.
 
 
@@ -236,7 +253,6 @@ def _parse_command(value: Any) -> tuple[str, ...]:
 
 
 def _write_command(value: Any) -> Said:
-    """As a shell quotes: a .nspawn file has quotes, but no escapes in them (systemd: config_parse_strv())."""
     return [[shlex.join(value)] if value else []]
 
 
@@ -276,7 +292,7 @@ KEYS = (
         Key("Exec", ("Parameters",), lambda said: (said[0][-1] or None) if said[0] else None, _write_command),
         (),
     ),
-    _at_boot("env", WORDS, _lines("Exec", "Environment"), ()),
+    _at_boot("env", WORDS, _quoted("Exec", "Environment"), ()),
     _at_boot("user", LINE, _one("Exec", "User"), ""),
     _at_boot("working_directory", LINE, _one("Exec", "WorkingDirectory"), ""),
     _at_boot("hostname", LINE, _one("Exec", "Hostname"), ""),

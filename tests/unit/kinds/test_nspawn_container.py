@@ -183,7 +183,7 @@ def test_a_machine_has_begun_when_a_program_of_its_own_runs():
 SPELLED = {
     "boot": (False, "[Exec]\nBoot=no\n"),
     "command": (["/bin/sh", "-c", 'echo "a b" \\ c'], "[Exec]\nParameters=/bin/sh -c 'echo \"a b\" \\ c'\n"),
-    "env": (["B=2", "A=1"], "[Exec]\nEnvironment=A=1\nEnvironment=B=2\n"),
+    "env": (["B=two words", "A=1"], "[Exec]\nEnvironment=A=1\nEnvironment='B=two words'\n"),
     "user": ("web", "[Exec]\nUser=web\n"),
     "working_directory": ("/srv", "[Exec]\nWorkingDirectory=/srv\n"),
     "hostname": ("build", "[Exec]\nHostname=build\n"),
