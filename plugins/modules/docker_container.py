@@ -19,6 +19,7 @@ description:
   - What a task doesn't name is carried over to the new container, volumes without a name and networks above all.
   - What the image gives counts as not set, so that it follows the image.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.limits
   - strata.virt.converges
 requirements:
@@ -159,11 +160,6 @@ options:
         for two seconds.
     type: str
     default: "60"
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 notes:
   - A run that was cut short leaves at most containers named C(NAME.strata-next) and C(NAME.strata-previous), which
     the next

@@ -13,6 +13,7 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Tells which containers there are, running or not, and the options that declare them.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.informs
 requirements:
   - Docker 20.10 or newer
@@ -23,11 +24,6 @@ options:
       - The containers to tell of; all where it is not given.
     type: list
     elements: str
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: strata.virt.docker_container
 """

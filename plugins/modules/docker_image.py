@@ -17,6 +17,7 @@ description:
   - It builds with the builder that is part of the daemon. What only BuildKit has, such as C(RUN --mount=type=secret),
     is not available.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
@@ -115,11 +116,6 @@ options:
     description:
       - A file on the managed host that it is saved to, unless that has the same image under the same name.
     type: str
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: strata.virt.docker_image_info
   - module: strata.virt.docker_container

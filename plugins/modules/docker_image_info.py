@@ -14,6 +14,7 @@ description:
   - Tells which images there are, one entry a tag, with their IDs, digests and sizes, and the containers that were made
     from them.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.informs
 requirements:
   - Docker 20.10 or newer
@@ -24,11 +25,6 @@ options:
       - The images to tell of; V(web) is C(web:latest). All that have a tag where it is not given.
     type: list
     elements: str
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: strata.virt.docker_image
 """

@@ -17,6 +17,7 @@ description:
     the new one, the old one is back, with its containers.
   - What a task doesn't name is carried over to the new network, the subnets that the daemon chose, too.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
@@ -127,11 +128,6 @@ options:
     type: str
     choices: [never, if_needed, always]
     default: if_needed
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 notes:
   - A run that was cut short leaves at most a network named C(NAME.strata-previous), which only holds what is to be put
     back. The next run recognises it, tells of it and clears it up.

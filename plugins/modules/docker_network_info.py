@@ -13,6 +13,7 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Tells which networks there are, the containers on them, running or not, and the options that declare them.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.informs
 requirements:
   - Docker 20.10 or newer
@@ -24,11 +25,6 @@ options:
         hold a configuration only.
     type: list
     elements: str
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: strata.virt.docker_network
 """

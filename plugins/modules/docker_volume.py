@@ -15,6 +15,7 @@ description:
   - The daemon can't change a volume. A new one in its place would be empty, so that a change is only told of, in
     RV(restart_required), unless O(recreate) says otherwise.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
@@ -60,11 +61,6 @@ options:
         and what is in it is lost.
     type: bool
     default: true
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: strata.virt.docker_volume_info
   - module: strata.virt.docker_container

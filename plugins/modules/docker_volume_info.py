@@ -14,6 +14,7 @@ description:
   - Tells which volumes there are, the containers that have them mounted, running or not, and the options that declare
     them.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.informs
 requirements:
   - Docker 20.10 or newer
@@ -25,11 +26,6 @@ options:
         container.
     type: list
     elements: str
-  docker_host:
-    description:
-      - Where the daemon listens.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: strata.virt.docker_volume
 """

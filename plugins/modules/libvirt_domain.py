@@ -15,6 +15,7 @@ description:
   - Changes only what is declared. Everything else in the domain's XML stays, whoever put it there.
   - Memory and virtual cpus up to their maxima, virtio disks and network cards are changed while it runs.
 extends_documentation_fragment:
+  - strata.virt.over_libvirt
   - strata.virt.converges
 requirements:
   - libvirt-python (python3-libvirt)
@@ -50,11 +51,6 @@ options:
     description:
       - Turn it off where it does not shut down within O(timeout). Otherwise that is an error.
     type: bool
-  uri:
-    description:
-      - The hypervisor to connect to.
-    type: str
-    default: qemu:///system
   domain_type:
     description:
       - V(kvm) runs it on the processor, V(qemu) emulates one. V(auto) is V(kvm) where it works, and what a new domain

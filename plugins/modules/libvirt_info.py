@@ -13,6 +13,7 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Tells which domains there are, whoever made them, with the options that declare them.
 extends_documentation_fragment:
+  - strata.virt.over_libvirt
   - strata.virt.informs
 requirements:
   - libvirt-python (python3-libvirt)
@@ -22,11 +23,6 @@ options:
       - The domains to tell of; all where it is not given.
     type: list
     elements: str
-  uri:
-    description:
-      - The hypervisor to connect to.
-    type: str
-    default: qemu:///system
 seealso:
   - module: strata.virt.libvirt_domain
 """

@@ -15,6 +15,7 @@ description:
   - Changes only what is declared. Everything else in the network's XML stays, whoever put it there.
   - DHCP, DNS entries and port groups are changed while it is active, so that no guest notices.
 extends_documentation_fragment:
+  - strata.virt.over_libvirt
   - strata.virt.converges
 requirements:
   - libvirt-python (python3-libvirt)
@@ -45,11 +46,6 @@ options:
         Otherwise that is an error that names them.
     type: bool
     default: false
-  uri:
-    description:
-      - The hypervisor to connect to.
-    type: str
-    default: qemu:///system
   forward:
     description:
       - How it reaches others. A new one that doesn't give it is isolated.
@@ -154,9 +150,9 @@ options:
       - The host's address on the bridge, and what dnsmasq hands out there. Further C(<ip>) of the same version are left
         alone.
     type: dict
-    suboptions:
+    suboptions: &address
       address:
-        description: With its prefix, as V(192.0.2.1/24). Changing it takes a restart, but for O(ip.dhcp).
+        description: With its prefix, as V(192.0.2.1/24) or V(2001:db8::1/64). Changing it takes a restart.
         type: str
       tftp_root:
         description: A directory of the host that is served by TFTP.
@@ -194,47 +190,9 @@ options:
                 type: str
   ip6:
     description:
-      - The host's address on the bridge, and what dnsmasq hands out there. Further C(<ip>) of the same version are left
-        alone.
+      - The same for version 6.
     type: dict
-    suboptions:
-      address:
-        description: With its prefix, as V(2001:db8::1/64). Changing it takes a restart, but for O(ip6.dhcp).
-        type: str
-      tftp_root:
-        description: A directory of the host that is served by TFTP.
-        type: str
-      bootp_file:
-        description: What clients are told to boot.
-        type: str
-      bootp_server:
-        description: Where they find it. The host itself where it is not given.
-        type: str
-      dhcp:
-        description: Changed while the network is active, one entry at a time.
-        type: dict
-        suboptions:
-          ranges:
-            description: The addresses that are handed out, as pairs of the first and the last.
-            type: list
-            elements: list
-          hosts:
-            description: Hosts that always get the same address.
-            type: list
-            elements: dict
-            suboptions:
-              mac:
-                description: The host, by its card.
-                type: str
-              id:
-                description: The host, by the identifier that it sends (DUID).
-                type: str
-              name:
-                description: Its name, for DNS. Tells the host where there is neither a mac nor an id.
-                type: str
-              ip:
-                description: The address that it gets.
-                type: str
+    suboptions: *address
   routes:
     description:
       - Routes of the host to what lies behind a guest.

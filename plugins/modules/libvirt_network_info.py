@@ -13,6 +13,7 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Tells which virtual networks there are, whoever made them, with the options that declare them.
 extends_documentation_fragment:
+  - strata.virt.over_libvirt
   - strata.virt.informs
 requirements:
   - libvirt-python (python3-libvirt)
@@ -23,11 +24,6 @@ options:
       - The networks to tell of; all where it is not given.
     type: list
     elements: str
-  uri:
-    description:
-      - The hypervisor to connect to.
-    type: str
-    default: qemu:///system
 seealso:
   - module: strata.virt.libvirt_network
 """

@@ -14,6 +14,7 @@ description:
   - Makes a storage pool and keeps it as declared. What is in it stays, whatever is done to the pool.
   - Changes only what is declared. Everything else in the pool's XML stays, whoever put it there.
 extends_documentation_fragment:
+  - strata.virt.over_libvirt
   - strata.virt.converges
 requirements:
   - libvirt-python (python3-libvirt)
@@ -49,11 +50,6 @@ options:
       - With O(state=absent), delete what it is built on, too. Refused while any volume is in it.
     type: bool
     default: false
-  uri:
-    description:
-      - The hypervisor to connect to.
-    type: str
-    default: qemu:///system
   type:
     description:
       - What it is. Needed to make one; an existing pool keeps its own.

@@ -14,6 +14,7 @@ description:
   - Makes a volume, empty, as a layer over another one, as a copy of one, or from a file, and lets it grow.
   - What is in a volume is never lost unless O(state=absent) says so.
 extends_documentation_fragment:
+  - strata.virt.over_libvirt
   - strata.virt.converges
 requirements:
   - libvirt-python (python3-libvirt)
@@ -36,11 +37,6 @@ options:
       - The pool that it is in.
     type: str
     default: default
-  uri:
-    description:
-      - The hypervisor to connect to.
-    type: str
-    default: qemu:///system
   keep:
     description:
       - Whether it stays when a stack that made it no longer declares it.

@@ -13,6 +13,7 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Tells which volumes are in a pool, whoever made them, with the options that declare them.
 extends_documentation_fragment:
+  - strata.virt.over_libvirt
   - strata.virt.informs
 requirements:
   - libvirt-python (python3-libvirt)
@@ -28,11 +29,6 @@ options:
       - The pool that they are in.
     type: str
     default: default
-  uri:
-    description:
-      - The hypervisor to connect to.
-    type: str
-    default: qemu:///system
 seealso:
   - module: strata.virt.libvirt_volume
 """

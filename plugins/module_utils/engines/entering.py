@@ -13,6 +13,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from . import libvirt
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ROOT = "root"
 
@@ -115,7 +117,7 @@ WAYS = {
         'exec podman exec --interactive --user "${user:-0}" "$guest" "$@"',
         switches=True,
     ),
-    "libvirt": Way('virsh --connect qemu:///system domstate "$guest"'),
+    "libvirt": Way(f'virsh --connect {libvirt.DEFAULT} domstate "$guest"'),
 }
 ENGINES = tuple(engine for engine, way in WAYS.items() if way.enter)
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core import files
 from ..core.errors import StrataError
@@ -28,6 +28,9 @@ class Domain:
     autostart: bool
 
 
+DEFAULT = "qemu:///system"
+
+
 class Host:
     """A connection.
 
@@ -37,6 +40,8 @@ class Host:
     Raises:
         StrataError: The binding is missing, or nobody answers.
     """
+
+    noun: ClassVar[str] = "domain"
 
     def __init__(self, uri: str) -> None:
         self.uri = uri

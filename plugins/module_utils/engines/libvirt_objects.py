@@ -43,13 +43,11 @@ class Objects(Host):
     """A connection, for one sort of what libvirt keeps.
 
     Class attributes:
-        noun: What it is called.
         calls: The ends of the binding's names: ``listAll…``, ``…LookupByName``, ``…DefineXML…``.
         constant: How the names of its constants begin, after ``VIR_CONNECT_LIST_``.
         inactive, validate, gone: The constants for stored XML, for a strict define, and for "there is no such".
     """
 
-    noun: ClassVar[str]
     calls: ClassVar[tuple[str, str, str]]
     constant: ClassVar[str]
     inactive: ClassVar[str]

@@ -15,18 +15,19 @@ from ..core.codec import BOOL, INT, LINE, PATH, TEXT
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Layer, Plan, State
-from ..core.resource import Resource, Thing
+from ..core.resource import Thing
 from ..core.waiting import until
 from ..engines import domain_xml
 from ..engines.domain_xml import MEMORY, NAMESPACE, VCPUS, ConsoleLog, Disks, Leaf, Networks, Now
-from ..engines.libvirt import Domain, Host
+from ..engines.libvirt import DEFAULT, Domain, Host
 from . import libvirt_devices
 from .libvirt_fields import DISK, GUEST_MEMORY, NETWORK, at_least_one, disk_key, network_key, ordered
+from .libvirt_stored import StoredXml
 
 _BALLOON_STILL = 2.0  # seconds without an answer; QEMU reports a moving balloon once a second
 
 
-class LibvirtDomain(Resource):
+class LibvirtDomain(StoredXml):
     kind = "libvirt_domain"
     rank = 60
     layered = True
@@ -55,7 +56,7 @@ class LibvirtDomain(Resource):
         policy.restart(),
         policy.timeout(60),
         Field("force", BOOL, role=Role.POLICY),
-        Field("uri", LINE, role=Role.CONNECT, given="qemu:///system"),
+        Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("domain_type", TEXT, Leaf("", "type"), Effect.RESTART, choices=("auto", "kvm", "qemu"), default="auto"),
         Field("memory", GUEST_MEMORY, Now(*MEMORY), Effect.LIVE),
         Field("memory_max", GUEST_MEMORY, MEMORY[1], Effect.RESTART),
@@ -94,7 +95,7 @@ class LibvirtDomain(Resource):
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Host:
-        return Host(spec.get("uri") or "qemu:///system")
+        return Host(spec.get("uri") or DEFAULT)
 
     @classmethod
     def read_many(cls, engine: Host, names: Iterable[str] | None) -> dict[str, State]:
@@ -228,34 +229,10 @@ class LibvirtDomain(Resource):
         if plan.want.get("autostart"):
             engine.set_autostart(self.name, True)
 
-    def configure(self, engine: Host, plan: Plan) -> None:
-        values = plan.of(Layer.CONFIG)
-        if set(values) - {"autostart"}:
-            old = engine.stored(self.name)
-            root = domain_xml.parse(old)
-            self._put(root, plan.want)
-            engine.define(domain_xml.text_of(root))
-            lost = self._lost(engine, plan.want)
-            if lost:
-                engine.define(old)
-                raise StrataError(f"libvirt dropped {lost} while it stored the domain; the domain is as it was")
-        if "autostart" in values:
-            engine.set_autostart(self.name, values["autostart"])
-
     def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             if self.field(name).at:
                 self.field(name).at.put(root, value)
-
-    def _lost(self, engine: Host, values: Mapping[str, Any]) -> str:
-        """The options that a domain's stored XML doesn't say as they were put."""
-        root = domain_xml.parse(engine.stored(self.name))
-        lost = []
-        for field in self.fields:
-            if field.at and field.name in values:
-                now, wanted = field.at.get(root), values[field.name]
-                lost += [change.name for change in field.changes(now, wanted, field.effect, Layer.CONFIG)]
-        return ", ".join(lost)
 
     def update(self, engine: Host, plan: Plan) -> None:
         due = [change for change in plan.changes if change.layer is Layer.LIVE and change.effect is Effect.LIVE]

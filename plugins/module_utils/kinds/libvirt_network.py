@@ -16,10 +16,11 @@ from ..core.field import Field, Role, structure, table
 from ..core.plan import Change, Effect, Layer, Plan, State
 from ..engines import domain_xml
 from ..engines.domain_xml import Leaf
+from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_networks import Networks
 from ..engines.network_xml import SKELETON, Forward, Ip, Options, Ranges, Rows, Sole, Tags, family, on_off, yes, yes_no
 from . import libvirt_network_fields as words
-from .libvirt_stored import STATES, URI, LibvirtStored
+from .libvirt_stored import STATES, LibvirtStored
 
 _V4, _V6 = family(4), family(6)
 _RANGES, _HOSTS = (words.DHCP.row[0].codec, words.DHCP.row[1].codec)
@@ -55,7 +56,7 @@ class LibvirtNetwork(LibvirtStored):
         policy.state(*STATES),
         policy.restart(),
         Field("force", BOOL, role=Role.POLICY, given=False),
-        Field("uri", LINE, role=Role.CONNECT, given=URI),
+        Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("forward", structure(*words.FORWARD), Forward(words.FORWARD), Effect.RESTART),
         Field("bridge", LINE, Leaf("bridge", "name"), Effect.RESTART),
         Field("stp", BOOL, Leaf("bridge", "stp", yes, on_off), Effect.RESTART, default=True),
@@ -147,7 +148,7 @@ class LibvirtNetwork(LibvirtStored):
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Networks:
-        return Networks(spec.get("uri") or URI)
+        return Networks(spec.get("uri") or DEFAULT)
 
     @classmethod
     def facts_of(cls, root: ET.Element) -> dict[str, Any]:

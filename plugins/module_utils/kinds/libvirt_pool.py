@@ -17,9 +17,10 @@ from ..core.field import Field, Role, structure
 from ..core.plan import Effect, Plan, State
 from ..core.resource import Thing
 from ..engines.domain_xml import Leaf
+from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import FOLDERS, Pools
 from ..engines.network_xml import Group, Names, Sole
-from .libvirt_stored import STATES, URI, LibvirtStored
+from .libvirt_stored import STATES, LibvirtStored
 
 _MODE = re.compile(r"0[0-7]{3,4}")
 
@@ -69,7 +70,7 @@ class LibvirtPool(LibvirtStored):
         policy.restart(),
         Field("build", BOOL, role=Role.POLICY),
         Field("delete", BOOL, role=Role.POLICY, given=False),
-        Field("uri", LINE, role=Role.CONNECT, given=URI),
+        Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("type", TEXT, Leaf("", "type"), Effect.RECREATE, choices=tuple(_NEEDS)),
         Field("source", structure(*_SOURCE), Group("source", _SOURCE), Effect.RESTART),
         Field("path", PATH, Leaf("target/path"), Effect.RESTART),
@@ -97,7 +98,7 @@ class LibvirtPool(LibvirtStored):
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Pools:
-        return Pools(spec.get("uri") or URI)
+        return Pools(spec.get("uri") or DEFAULT)
 
     @classmethod
     def facts_of(cls, root: ET.Element) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What libvirt's networks and storage pools have in common: how they are read, stored, started and stopped."""
+"""How things of libvirt are stored as XML; and how its networks and pools are read, started and stopped."""
 
 from __future__ import annotations
 
@@ -13,13 +13,46 @@ from ..core.plan import Layer, Plan, State
 from ..core.resource import Resource
 from ..core.resource import Thing as Made
 from ..engines import domain_xml
+from ..engines.libvirt import Host
 from ..engines.libvirt_objects import Objects, Thing
 
-URI = "qemu:///system"
 STATES = ("active", "inactive", "present", "absent")
 
 
-class LibvirtStored(Resource):
+class StoredXml(Resource):
+    """One thing whose stored XML libvirt may take or not."""
+
+    def configure(self, engine: Host, plan: Plan) -> None:
+        values = plan.of(Layer.CONFIG)
+        if set(values) - {"autostart"} or not plan.state.config:
+            old = engine.stored(self.name)
+            root = domain_xml.parse(old)
+            self._put(root, plan.want)
+            engine.define(domain_xml.text_of(root))
+            lost = self._lost(engine, plan.want)
+            if lost:
+                engine.define(old)
+                raise StrataError(f"libvirt dropped {lost} while it stored the {engine.noun}; it is as it was")
+        if "autostart" in values:
+            engine.set_autostart(self.name, values["autostart"])
+
+    def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
+        for field in self.fields:
+            if field.at and field.name in values:
+                field.at.put(root, values[field.name])
+
+    def _lost(self, engine: Host, values: Mapping[str, Any]) -> str:
+        """The options that its stored XML doesn't say as they were put."""
+        root = domain_xml.parse(engine.stored(self.name))
+        lost = []
+        for field in self.fields:
+            if field.at and field.name in values:
+                now, wanted = field.at.get(root), values[field.name]
+                lost += [change.name for change in field.changes(now, wanted, field.effect, Layer.CONFIG)]
+        return ", ".join(lost)
+
+
+class LibvirtStored(StoredXml):
     """One thing with stored and running XML.
 
     Class attributes:
@@ -80,35 +113,6 @@ class LibvirtStored(Resource):
             raise StrataError(f"libvirt dropped {lost} while it stored the {engine.noun}; it was not made")
         if plan.want.get("autostart"):
             engine.set_autostart(self.name, True)
-
-    def configure(self, engine: Objects, plan: Plan) -> None:
-        values = plan.of(Layer.CONFIG)
-        if set(values) - {"autostart"} or not plan.state.config:
-            old = engine.stored(self.name)
-            root = domain_xml.parse(old)
-            self._put(root, plan.want)
-            engine.define(domain_xml.text_of(root))
-            lost = self._lost(engine, plan.want)
-            if lost:
-                engine.define(old)
-                raise StrataError(f"libvirt dropped {lost} while it stored the {engine.noun}; it is as it was")
-        if "autostart" in values:
-            engine.set_autostart(self.name, values["autostart"])
-
-    def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
-        for field in self.fields:
-            if field.at and field.name in values:
-                field.at.put(root, values[field.name])
-
-    def _lost(self, engine: Objects, values: Mapping[str, Any]) -> str:
-        """The options that its stored XML doesn't say as they were put."""
-        root = domain_xml.parse(engine.stored(self.name))
-        lost = []
-        for field in self.fields:
-            if field.at and field.name in values:
-                now, wanted = field.at.get(root), values[field.name]
-                lost += [change.name for change in field.changes(now, wanted, field.effect, Layer.CONFIG)]
-        return ", ".join(lost)
 
     def start(self, engine: Any, plan: Plan) -> None:
         engine.start(self.name)

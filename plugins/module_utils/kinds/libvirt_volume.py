@@ -18,8 +18,8 @@ from ..core.plan import Change, Effect, Plan, State
 from ..core.resource import Resource, Thing
 from ..engines import domain_xml, qcow2
 from ..engines.domain_xml import Leaf
+from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import Pools, Volume
-from .libvirt_stored import URI
 
 FORMATS = ("raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx")
 _LAYERED = ("qcow2", "qed", "vmdk")
@@ -45,7 +45,7 @@ class LibvirtVolume(Resource):
         policy.name(),
         policy.state("present", "absent"),
         Field("pool", NAME, role=Role.CONNECT, given="default"),
-        Field("uri", LINE, role=Role.CONNECT, given=URI),
+        Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("keep", BOOL, role=Role.POLICY, given=True),
         Field("format", LINE, Leaf("target/format", "type"), choices=FORMATS),
         Field("capacity", SIZE, Leaf("capacity", read=int, write=str), Effect.LIVE),
@@ -117,7 +117,7 @@ class LibvirtVolume(Resource):
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Shelf:
-        return Shelf(Pools(spec.get("uri") or URI), spec.get("pool") or "default")
+        return Shelf(Pools(spec.get("uri") or DEFAULT), spec.get("pool") or "default")
 
     @classmethod
     def read_many(cls, engine: Shelf, names: Iterable[str] | None) -> dict[str, State]:

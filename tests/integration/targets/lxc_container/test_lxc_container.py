@@ -42,8 +42,8 @@ def plant(tree: Path) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tree():
-    for folder in (TREE, WWW):
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in filter(Path.exists, (TREE, WWW)):  # of a run that was cut short
+        shutil.rmtree(folder)
     plant(TREE)
     WWW.mkdir()
     yield
