@@ -28,9 +28,10 @@ MODULES = "ansible_collections.strata.virt.plugins.modules"
 UTILS = "ansible_collections.strata.virt.plugins.module_utils"
 KILLED = -signal.SIGKILL
 
-for heavy in ("docker", "libvirt", "lxc", "pyroute2"):
+for heavy in ("docker", "libvirt", "lxc"):
     with contextlib.suppress(ImportError):
         importlib.import_module(heavy)
+importlib.import_module(f"{UTILS}.core.libraries").part("pyroute2.netlink.rtnl.ifinfmsg", "python3-pyroute2")
 for kind in importlib.import_module(f"{UTILS}.kinds.registry").KINDS:
     importlib.import_module(f"{UTILS}.kinds.{kind}")
 gc.freeze()  # what is there stays: looking at it again would copy its pages in every child

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from types import ModuleType
 
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
@@ -37,3 +39,32 @@ def library(name: str, package: str) -> ModuleType:
         raise StrataError(
             f"no Python of this host has the library {name}", hint=f"Install the package {package}"
         ) from None
+
+
+def part(name: str, package: str) -> ModuleType:
+    """Import a module of an engine's library without what the library's own ``__init__`` does.
+
+    For a library that is a collection of which little is used: pyroute2 imports all that it has, and starts two
+    programs to find out what it runs on, which is four times the cost of its codecs. Where the module can't do
+    without, the whole library is imported.
+
+    Args:
+        name: The module, dotted.
+        package: The distribution's package that has it.
+
+    Raises:
+        StrataError: No interpreter has the library.
+    """
+    root = name.partition(".")[0]
+    if root not in sys.modules:
+        found = importlib.util.find_spec(root)
+        if found is not None and found.submodule_search_locations:
+            bare = ModuleType(root)
+            bare.__path__ = list(found.submodule_search_locations)
+            sys.modules[root] = bare
+            try:
+                return importlib.import_module(name)
+            except ImportError:
+                for loaded in [module for module in sys.modules if module.partition(".")[0] == root]:
+                    del sys.modules[loaded]
+    return library(name, package)

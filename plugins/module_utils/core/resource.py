@@ -111,6 +111,11 @@ class Resource:
         """
         raise NotImplementedError
 
+    @classmethod
+    def owned(cls, engine: Any, owner: str) -> Iterable[str] | None:
+        """The names of all that a stack owns; None where telling them takes no less than reading all that there is."""
+        return None
+
     def provides(self) -> Iterable[Thing]:
         """What others may need of it. No I/O."""
         return ()

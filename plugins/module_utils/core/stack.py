@@ -191,18 +191,17 @@ class Stack:
             self.engines[key] = type(resource).open(resource.spec)
         return self.engines[key]
 
-    def _asked(self, sample: Resource, declared: Iterable[str]) -> list[str] | None:
+    def _asked(self, sample: Resource, engine: Any, declared: Iterable[str]) -> list[str] | None:
         """Whom to read: with ``prune`` everything that may be this stack's, too."""
         if not self.prune:
             return list(declared)
-        if sample.listed:
-            return None
-        return sorted({*declared, *record.names(self.record, type(sample))})
+        owned = type(sample).owned(engine, self.name) if sample.listed else record.names(self.record, type(sample))
+        return None if owned is None else sorted({*declared, *owned})
 
     def _observe(self, group: list[Item]) -> None:
         sample = group[0].resource
         engine = self._engine(sample)
-        names = self._asked(sample, [item.resource.name for item in group])
+        names = self._asked(sample, engine, [item.resource.name for item in group])
         found = self.found[_reach(sample)] = type(sample).read_many(engine, names)
         for item in group:
             item.engine = engine
@@ -223,7 +222,7 @@ class Stack:
         for probe in self._probes():
             kind, engine = type(probe), self._engine(probe)
             if _reach(probe) not in self.found:
-                self.found[_reach(probe)] = kind.read_many(engine, self._asked(probe, ()))
+                self.found[_reach(probe)] = kind.read_many(engine, self._asked(probe, engine, ()))
             for name, state in self.found[_reach(probe)].items():
                 if state.exists and state.owner == self.name:
                     options = {**probe.options, kind.identity: name, "state": "absent"}

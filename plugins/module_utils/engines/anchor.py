@@ -10,7 +10,9 @@ that passes controllers on must hold none (cgroup-v2.rst, "No Internal Process C
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..core import files
 from ..core.waiting import until
@@ -35,17 +37,19 @@ OOMPolicy=continue
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tree:
     """A delegated group: below it, we are the only writer.
 
     Attributes:
         top: Its path.
         ours: It is the collection's own, made where it is missing.
+        around: What was found, when it was last read, to be the same for all groups of it.
     """
 
     top: str
     ours: bool
+    around: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write() -> None:

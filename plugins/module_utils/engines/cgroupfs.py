@@ -35,9 +35,10 @@ def is_cgroup2(path: str) -> bool:
 def read(group: str, file: str) -> str | None:
     """The content of a control file, None where the group has no such file."""
     try:
-        with open(f"{group}/{file}", encoding="ascii", errors="replace") as handle:
-            return handle.read().strip()
-    except (FileNotFoundError, OSError):
+        # Unbuffered: what a buffer asks of a file first costs as much as reading it, and there are many.
+        with open(f"{group}/{file}", "rb", buffering=0) as handle:
+            return handle.readall().decode("ascii", errors="replace").strip()
+    except OSError:
         return None
 
 
@@ -62,7 +63,8 @@ def texts(group: str, wanted: Iterable[str]) -> dict[str, str]:
     except OSError:
         return {}
     names = set(wanted)
-    names |= {file for file in there if f"{file.partition('.')[0]}.*" in names and file.endswith(".max")}
+    for many in [name[:-1] for name in names if name.endswith(".*")]:
+        names |= {file for file in there if file.startswith(many) and file.endswith(".max")}
     found = {file: read(group, file) for file in names & there}
     return {file: text for file, text in found.items() if text is not None}
 

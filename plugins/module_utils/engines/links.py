@@ -22,7 +22,7 @@ HOST = ""
 """The namespace that the module runs in, among names of namespaces."""
 
 _NO_NSID = (None, -1, 0xFFFFFFFF)
-_NO_STATISTICS = 0x8  # linux/rtnetlink.h: RTEXT_FILTER_SKIP_STATS, half of each message
+_BRIEF = {"IFLA_EXT_MASK": 0x8}  # linux/rtnetlink.h: RTEXT_FILTER_SKIP_STATS, half of each message
 _UNKNOWN = "Unknown device type"  # net/core/rtnetlink.c: rtnl_newlink_create
 _ETHERNET = 1500  # linux/if_ether.h: ETH_DATA_LEN
 _BUSY = 5.0  # seconds that a link may outlive the namespace of its peer
@@ -169,7 +169,7 @@ class World:
         if netns and not namespaces.exists(netns):
             return None
         with self.at(netns) as socket:
-            links = socket.dump(netlink.GETLINK, {"IFLA_EXT_MASK": _NO_STATISTICS})
+            links = socket.dump(netlink.GETLINK, _BRIEF)
             addresses = socket.dump(netlink.GETADDR)
             places = {}
             if netns and any(link.get("IFLA_LINK_NETNSID") not in _NO_NSID for link in links):
@@ -180,10 +180,18 @@ class World:
                 links,
                 addresses,
                 places,
-                socket.dump(netlink.GETROUTE, unless=netlink.by_kernel),
-                socket.dump(netlink.GETRULE),
+                socket.dump(netlink.GETROUTE, unless=netlink.route_by_kernel),
+                socket.dump(netlink.GETRULE, unless=netlink.rule_by_kernel),
                 namespaces.identity(netns),
             )
+
+    def marked(self, alias: str) -> list[str]:
+        """The links of this engine's namespace that have an alias."""
+        if self.netns and not namespaces.exists(self.netns):
+            return []
+        with self.at(self.netns) as socket:
+            links = socket.dump(netlink.GETLINK, _BRIEF, unless=netlink.lacking(alias.encode()))
+        return [link["IFLA_IFNAME"] for link in links if link.get("IFLA_IFALIAS") == alias]
 
     def places(self, netns: str) -> dict[int, str]:
         """The names of all named namespaces by the numbers that one of them knows them by."""

@@ -51,7 +51,7 @@ def identity(name: str) -> str:
 
 @contextlib.contextmanager
 def handle(name: str) -> Iterator[int]:
-    """An open file of a namespace; ``""`` is the one that this process is in. Never makes one.
+    """An open file of a namespace; ``""`` is the one that the caller is in. Never makes one.
 
     Raises:
         StrataError: There is none of that name.
@@ -60,7 +60,7 @@ def handle(name: str) -> Iterator[int]:
         raise StrataError(
             f"there is no network namespace {name!r}", hint=f"Declare it: strata.virt.netns: {{name: {name}}}"
         )
-    opened = os.open(path(name) if name else "/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    opened = os.open(path(name) if name else "/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield opened
     finally:
@@ -75,7 +75,7 @@ def _called(what: str, done: int) -> None:
 def aside(work: Callable[[], Found]) -> Found:
     """Do it in a thread that ends with it.
 
-    setns(2) and unshare(2) move the calling thread only: neither the module nor any other resource notices.
+    unshare(2) moves the calling thread only: neither the module nor any other resource notices.
     """
     results: list[Found] = []
     errors: list[BaseException] = []
@@ -95,16 +95,19 @@ def aside(work: Callable[[], Found]) -> Found:
 
 
 def inside(name: str, work: Callable[[], Found]) -> Found:
-    """Do something in a namespace; ``""`` is the one that this process is in."""
+    """Do something in a namespace; ``""`` is the one that the caller is in.
+
+    The calling thread goes there and comes back (setns(2) moves no other): a thread for each would cost as much as
+    what most do there.
+    """
     if not name:
         return work()
-
-    def entered() -> Found:
-        with handle(name) as opened:
-            _called(f"enter the network namespace {name}", _libc.setns(opened, _CLONE_NEWNET))
-        return work()
-
-    return aside(entered)
+    with handle("") as home, handle(name) as opened:
+        _called(f"enter the network namespace {name}", _libc.setns(opened, _CLONE_NEWNET))
+        try:
+            return work()
+        finally:
+            _called("come back from a network namespace", _libc.setns(home, _CLONE_NEWNET))
 
 
 def connect(name: str) -> Netlink:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..core.errors import StrataError
-from ..core.libraries import library
+from ..core.libraries import part
 
 # linux/rtnetlink.h, linux/netlink.h
 NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
@@ -38,7 +38,9 @@ _CLASSES = {
     **dict.fromkeys((NEWRULE, DELRULE, GETRULE), "fibmsg"),
     GETNSID: "nsidmsg",
 }
-_HEADER = struct.Struct("=IHHII")
+_BY_KERNEL = 2  # RTPROT_KERNEL
+_RULE, _RULE_PROTOCOL = 12, 21  # struct fib_rule_hdr, FRA_PROTOCOL
+_HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
 
 
 class Refused(StrataError):
@@ -49,13 +51,9 @@ class Refused(StrataError):
         self.errno = errno
 
 
-def _library() -> None:
-    library("pyroute2", "python3-pyroute2")
-
-
 def _class(kind: int) -> Any:
     name = _CLASSES[kind]
-    return getattr(library(f"pyroute2.netlink.rtnl.{name}", "python3-pyroute2"), name)
+    return getattr(part(f"pyroute2.netlink.rtnl.{name}", "python3-pyroute2"), name)
 
 
 def _listed(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -87,9 +85,31 @@ def _plain(message: Any) -> dict[str, Any]:
     return found
 
 
-def by_kernel(data: bytes, place: int) -> bool:
+def route_by_kernel(data: bytes, place: int) -> bool:
     """Whether a message is about a route that the kernel made by itself (struct rtmsg: rtm_protocol)."""
-    return data[place + _HEADER.size + 5] == 2  # RTPROT_KERNEL
+    return data[place + _HEADER.size + 5] == _BY_KERNEL
+
+
+def rule_by_kernel(data: bytes, place: int) -> bool:
+    """Whether a message is about a rule that every namespace has (linux/fib_rules.h)."""
+    end = place + _HEADER.unpack_from(data, place)[0]
+    place += _HEADER.size + _RULE
+    while place < end:
+        length, sort = _ATTRIBUTE.unpack_from(data, place)
+        if sort == _RULE_PROTOCOL:
+            return data[place + _ATTRIBUTE.size] == _BY_KERNEL
+        place += max((length + 3) & ~3, _ATTRIBUTE.size)
+    return False
+
+
+def lacking(words: bytes) -> Callable[[bytes, int], bool]:
+    """Whether a message has these words nowhere, found out without decoding it."""
+
+    def lacks(data: bytes, place: int) -> bool:
+        length, *_others = _HEADER.unpack_from(data, place)
+        return data.find(words, place, place + length) < 0
+
+    return lacks
 
 
 class Netlink:
@@ -100,7 +120,7 @@ class Netlink:
     """
 
     def __init__(self, inside: Callable[[Callable[[], socket.socket]], socket.socket] | None = None) -> None:
-        _library()
+        _class(GETLINK)  # whoever lacks the library is told before anything is touched
         self._socket = inside(self._opened) if inside else self._opened()
         self._turn = threading.Lock()
         self._sequence = 0
@@ -205,7 +225,7 @@ class Netlink:
         place = _HEADER.size + 4 + (_HEADER.size if flags & _CAPPED else (echoed + 3) & ~3)
         said = ""
         while flags & _ACK_TLVS and place + 4 <= len(data):
-            length, sort = struct.unpack_from("=HH", data, place)
+            length, sort = _ATTRIBUTE.unpack_from(data, place)
             if sort == _MESSAGE:
                 said = data[place + 4 : place + length].rstrip(b"\0").decode(errors="replace")
             place += max((length + 3) & ~3, 4)

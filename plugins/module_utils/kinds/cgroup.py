@@ -98,6 +98,7 @@ class Cgroup(Resource):
 
     @classmethod
     def read_many(cls, engine: anchor.Tree, names: Iterable[str] | None) -> dict[str, State]:
+        engine.around = cgroup_checks.around(engine)
         if names is None:
             names = cls._names(engine)
         return {name: cls._read(engine, name) for name in names}
@@ -145,6 +146,7 @@ class Cgroup(Resource):
         if not any(self.spec.get(word) for word in _SELECTORS):
             return replace(state, facts=facts)
         path = f"{engine.top}/{self.name}"
+        facts["passes_on"] = sorted(cgroup_checks.passed(path))
         titles = {pid: processes.title(pid) for pid in self._selected(path)}
         alive = {pid: title for pid, title in titles.items() if title is not None}
         inside = sorted(title for pid, title in alive.items() if processes.within(pid, path))

@@ -43,20 +43,17 @@ def parent(path: str) -> None:
 
 def look(tree: anchor.Tree, name: str, declared: Values) -> dict[str, Any]:
     """The facts that a declaration is held against."""
-    top = tree.top if os.path.isdir(tree.top) else cgroupfs.MOUNT
     path, parts = f"{tree.top}/{name}", name.split("/")
     ways = ["/".join(parts[:count]) for count in range(0 if not tree.ours else 1, len(parts))]
     above = []
     for way in ways:
         group = f"{tree.top}/{way}".rstrip("/")
         if cgroupfs.read(group, "cgroup.procs"):
-            above.append((way or tree.top, sorted(_passed(group))))
+            above.append((way or tree.top, sorted(passed(group))))
     facts: dict[str, Any] = {
-        "controllers": sorted(cgroupfs.controllers(top)),
-        "kernel": sorted(cgroupfs.controllers(cgroupfs.MOUNT)),
-        "lacking": {} if top == cgroupfs.MOUNT else _lacking(declared, {*_names(top), *_names(path)}),
+        **tree.around,
+        "lacking": _lacking(declared, tree.top, path) if os.path.isdir(tree.top) else {},
         "holding": above,
-        "passes_on": sorted(_passed(path)),
     }
     if declared.keys() & {"cpuset_cpus", "cpuset_mems", "cpuset_exclusive", "cpuset_partition"}:
         facts["online"] = cgroupfs.online()
@@ -71,14 +68,24 @@ def look(tree: anchor.Tree, name: str, declared: Values) -> dict[str, Any]:
     return facts
 
 
-def _lacking(declared: Values, there: set[str]) -> dict[str, list[str]]:
-    """The control files that options need and the kernel doesn't have, by option."""
+def around(tree: anchor.Tree) -> dict[str, Any]:
+    """The facts that are the same for every group of a tree."""
+    top = tree.top if os.path.isdir(tree.top) else cgroupfs.MOUNT
+    return {
+        "controllers": sorted(cgroupfs.controllers(top)),
+        "kernel": sorted(cgroupfs.controllers(cgroupfs.MOUNT)),
+    }
+
+
+def _lacking(declared: Values, *groups: str) -> dict[str, list[str]]:
+    """The control files that options need and none of some groups has, by option."""
     values = cgroup_fields.given(declared)
     lacking = {}
     for option in values:
         needed = {file for file, _text in cgroup_fields.writes([option], {}, values)}
-        if needed - there:
-            lacking[option] = sorted(needed - there)
+        gone = [file for file in sorted(needed) if not any(os.path.exists(f"{group}/{file}") for group in groups)]
+        if gone:
+            lacking[option] = gone
     return lacking
 
 
@@ -94,7 +101,8 @@ def _others(path: str) -> list[str]:
     return [name for name in _names(place) if name != own and os.path.isdir(f"{place}/{name}")]
 
 
-def _passed(group: str) -> set[str]:
+def passed(group: str) -> set[str]:
+    """The controllers that a group passes on to those in it."""
     return set((cgroupfs.read(group, "cgroup.subtree_control") or "").split())
 
 

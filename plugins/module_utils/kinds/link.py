@@ -142,6 +142,11 @@ class Link(Resource):
         return found
 
     @classmethod
+    def owned(cls, engine: World, owner: str) -> list[str]:
+        stored = {} if engine.netns else networkd.stored()
+        return [*engine.marked(OWNED + owner), *(name for name, files in stored.items() if files.owner == owner)]
+
+    @classmethod
     def _state(cls, values: Mapping[str, Any], raw: Mapping[str, Any], stored: networkd.Stored | None) -> State:
         config = {**values, "persistent": stored is not None, "stored": stored.values if stored else {}}
         alias = str(values["alias"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
@@ -124,6 +125,22 @@ class Unlisted(Thing):
         return {name: found[name] for name in names if name in found}
 
 
+class Marked(Thing):
+    """Told by whose they are for less than reading all."""
+
+    kind = "marked"
+    asked: ClassVar[list] = []
+
+    @classmethod
+    def owned(cls, engine, owner):
+        return [name for (kind, name), value in engine.there.items() if (kind, value["owner"]) == (cls.kind, owner)]
+
+    @classmethod
+    def read_many(cls, engine, names):
+        cls.asked.append(names)
+        return super().read_many(engine, names)
+
+
 class Deaf(Thing):
     kind = "deaf"
 
@@ -144,7 +161,7 @@ class Distant(Thing):
 
 
 PLACES = {"here": Engine(), "there": Engine()}
-KINDS = {kind.kind: kind for kind in (Thing, Base, User, Chained, Unlisted, Deaf, Distant)}
+KINDS = {kind.kind: kind for kind in (Thing, Base, User, Chained, Unlisted, Marked, Deaf, Distant)}
 
 
 @pytest.fixture(autouse=True)
@@ -402,6 +419,15 @@ def test_what_cant_be_listed_is_pruned_by_the_record():
     assert list(ENGINE.there) == [("unlisted", "a")]
     stack()
     assert ENGINE.there == {}
+
+
+def test_only_what_is_owned_is_read_where_the_engine_tells_it():
+    ENGINE.there["marked", "theirs"] = {"config": {}, "owner": None}
+    stack({"marked": {"name": "a"}}, {"marked": {"name": "b"}})
+    Marked.asked.clear()
+    stack({"marked": {"name": "a"}})
+    assert Marked.asked[0] == ["a", "b"]
+    assert list(ENGINE.there) == [("marked", "theirs"), ("marked", "a")]
 
 
 def test_what_has_the_same_name_elsewhere_is_another_one():
