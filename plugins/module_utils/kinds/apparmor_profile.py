@@ -135,7 +135,7 @@ class ApparmorProfile(Resource):
                     raise StrataError("has no profile in it")
             except StrataError as error:
                 option = error.option or ("src" if "src" in self.spec else "content")
-                raise StrataError(error.message, option=option, hint=error.hint, entry=self.entry) from None
+                raise StrataError(error.message, option=option, hint=error.hint) from None
             facts["defined"] = sorted(defined)
             facts["taken"] = sorted(set(defined) & engine.modes.keys() - set(state.facts.get("profiles", ())))
         live = state.live
@@ -153,11 +153,10 @@ class ApparmorProfile(Resource):
                 option="src",
                 value=source,
                 hint="Make it by a task before this one",
-                entry=self.entry,
             )
         text = files.read(source)
         if text is None:
-            raise StrataError("is not there", option="src", value=source, entry=self.entry)
+            raise StrataError("is not there", option="src", value=source)
         return _text(text.splitlines())
 
     def settings(self, state: State) -> dict[str, Any]:
@@ -167,10 +166,7 @@ class ApparmorProfile(Resource):
         return values
 
     def plan(self, state: State) -> Plan:
-        try:
-            self._refuse(state)
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        self._refuse(state)
         return super().plan(state)
 
     def _refuse(self, state: State) -> None:

@@ -157,37 +157,28 @@ class Cgroup(Resource):
 
     def _devices(self) -> dict[str, str]:
         """The whole disks that the devices of ``io`` are on, by the paths that were given."""
-        try:
-            return iolimits.disks(self.spec.get("io", ()))
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        return iolimits.disks(self.spec.get("io", ()))
 
     def _selected(self, path: str) -> set[int]:
-        try:
-            found = {
-                *self.spec.get("pids", ()),
-                *processes.of_users(self.spec.get("users", ())),
-                *processes.of_units(self.spec.get("units", ()), path),
-            }
-            processes.spare(found)
-            return found
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        found = {
+            *self.spec.get("pids", ()),
+            *processes.of_users(self.spec.get("users", ())),
+            *processes.of_units(self.spec.get("units", ()), path),
+        }
+        processes.spare(found)
+        return found
 
     def settings(self, state: State) -> dict[str, Any]:
         values = super().settings(state)
         if any(self.spec.get(word) for word in _SELECTORS):
             values["processes"] = state.config["processes"]
         now = state.live or {}
-        try:
-            if "io" in values:
-                facts = state.facts
-                values["io"] = iolimits.declared(values["io"], now.get("io"), facts["devices"], facts["costed"])
-            if "cpus" in values or "cpu_period" in values or "cpu_burst" in values:
-                values = cgroup_checks.quota(values, {**state.config, **now, **values})
-            cgroup_checks.refuse(self.name, values, {**now, **values}, state.facts, self.promised)
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        if "io" in values:
+            facts = state.facts
+            values["io"] = iolimits.declared(values["io"], now.get("io"), facts["devices"], facts["costed"])
+        if "cpus" in values or "cpu_period" in values or "cpu_burst" in values:
+            values = cgroup_checks.quota(values, {**state.config, **now, **values})
+        cgroup_checks.refuse(self.name, values, {**now, **values}, state.facts, self.promised)
         return values
 
     def keeps(self, state: State) -> bool:
@@ -199,7 +190,6 @@ class Cgroup(Resource):
                 "still holds processes, and they are not killed by themselves",
                 hint="Stop them, move them away, or give kill: true; cgroup.procs below "
                 f"{state.facts['path']} lists them",
-                entry=self.entry,
             )
         return super().plan(state)
 

@@ -187,10 +187,7 @@ class Chroot(Resource):
             had = {(entry["source"], entry["path"]): entry for entry in (state.live or state.config).get("binds", ())}
             known = (had.get((entry["source"], entry["path"]), {"read_only": False}) for entry in values["binds"])
             values["binds"] = tuple({**old, **entry} for old, entry in zip(known, values["binds"]))
-        try:
-            self._refuse(items(*self._both({**(state.live or state.config), **values})), values, state)
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        self._refuse(items(*self._both({**(state.live or state.config), **values})), values, state)
         return values
 
     @staticmethod
@@ -221,7 +218,7 @@ class Chroot(Resource):
     def plan(self, state: State) -> Plan:
         plan = self._draft(state)
         if state.facts.get("users"):
-            raise mounts.busy(self.name, state.facts["users"]).at(self.entry)
+            raise mounts.busy(self.name, state.facts["users"])
         return plan
 
     def _draft(self, state: State) -> Plan:

@@ -208,11 +208,9 @@ class DockerImage(Resource):
         if self.source == "build":
             path = self.spec["build"]["path"]
             if not os.path.isdir(path):
-                raise StrataError("is no folder of this host", option="build.path", value=path, entry=self.entry)
+                raise StrataError("is no folder of this host", option="build.path", value=path)
             if not os.path.isfile(os.path.join(path, self._dockerfile)):
-                raise StrataError(
-                    f"is not in {path}", option="build.dockerfile", value=self._dockerfile, entry=self.entry
-                )
+                raise StrataError(f"is not in {path}", option="build.dockerfile", value=self._dockerfile)
             return {
                 "context": words.context_digest(path, self._dockerfile),
                 "recipe": words.options_digest(self._recipe),
@@ -222,22 +220,22 @@ class DockerImage(Resource):
         if self.source == "pull" and self.spec["force_source"]:
             digest = engine.published(self.name)
             if digest is None:
-                raise StrataError("is not in its registry", option="name", value=self.name, entry=self.entry)
+                raise StrataError("is not in its registry", option="name", value=self.name)
             return {"digest": digest}
         if self.source == "local" and not state.exists:
-            raise StrataError("is not on this host", option="name", value=self.name, entry=self.entry)
+            raise StrataError("is not on this host", option="name", value=self.name)
         return {}
 
     def _archived(self) -> str:
         path = self.spec["load_path"]
         if not os.path.isfile(path):
-            raise StrataError("is no file of this host", option="load_path", value=path, entry=self.entry)
+            raise StrataError("is no file of this host", option="load_path", value=path)
         images = words.archived(path)
         image = words.chosen(images, self.name)
         if image is None:
             tags = ", ".join(sorted(tag for several in images.values() for tag in several))
             said = f"has no {self.name}, but {tags}" if images else "is no archive as docker save writes it"
-            raise StrataError(said, option="load_path", value=path, entry=self.entry)
+            raise StrataError(said, option="load_path", value=path)
         return image
 
     def _places(self) -> tuple[str, ...]:
@@ -261,7 +259,6 @@ class DockerImage(Resource):
             raise StrataError(
                 f"is in use by {', '.join(state.facts['containers'])}",
                 hint="Remove them first, or set force_absent: true",
-                entry=self.entry,
             )
         return plan
 

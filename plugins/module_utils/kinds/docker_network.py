@@ -164,7 +164,6 @@ class DockerNetwork(Resource):
                     option="driver",
                     value="overlay",
                     hint="Run docker swarm init there, or docker swarm join",
-                    entry=self.entry,
                 )
             self._refuse_overlaps(engine.networks())
         if "recreate" in steps:
@@ -179,7 +178,6 @@ class DockerNetwork(Resource):
                 option="connected",
                 value=name,
                 hint="In a stack, networks come before containers: use the container's own option networks",
-                entry=self.entry,
             )
         return str(found["Name"]).lstrip("/")
 
@@ -198,7 +196,6 @@ class DockerNetwork(Resource):
                             option="ipam_config",
                             value=row["subnet"],
                             hint="Choose another subnet, or remove that network first",
-                            entry=self.entry,
                         )
 
     def _endpoints(self, engine: Docker, containers: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -213,7 +210,7 @@ class DockerNetwork(Resource):
         wrong = state.facts.get("untouchable")
         if wrong and {"remove", "recreate"} & set(plan.steps):
             what = ", ".join(change.name for change in plan.changes)
-            raise StrataError(f"{wrong}, and can't be changed ({what})", entry=self.entry)
+            raise StrataError(f"{wrong}, and can't be changed ({what})")
         if "remove" in plan.steps:
             self._refuse_in_use(state)
         told: list[Change] = []
@@ -242,7 +239,6 @@ class DockerNetwork(Resource):
         return StrataError(
             f"is in use by {', '.join(sorted(users))}",
             hint="Remove or disconnect them first, or set force: true, which disconnects them",
-            entry=self.entry,
         )
 
     def _body(self, base: dict[str, Any], want: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,7 +281,6 @@ class DockerNetwork(Resource):
             raise StrataError(
                 f"the new network was refused, so the old one is back with its containers: {error.message}",
                 hint=error.hint,
-                entry=self.entry,
             ) from None
 
     def update(self, engine: Docker, plan: Plan) -> None:
@@ -305,7 +300,7 @@ class DockerNetwork(Resource):
     def recreate(self, engine: Docker, plan: Plan) -> None:
         document = self._find(engine, self.name)
         if document is None:
-            raise StrataError("was removed meanwhile", hint="Run again", entry=self.entry)
+            raise StrataError("was removed meanwhile", hint="Run again")
         old = words.body_of(document)
         on_it = [container_name(container) for container in words.on(document, engine.containers())]
         kept = self._endpoints(engine, on_it)

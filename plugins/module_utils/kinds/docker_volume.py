@@ -87,9 +87,7 @@ class DockerVolume(Resource):
     def _refuse_users(self, users: Iterable[str]) -> None:
         named = ", ".join(sorted(users))
         if named:
-            raise StrataError(
-                f"is in use by {named}", hint="Remove them first: what is in it would be lost", entry=self.entry
-            )
+            raise StrataError(f"is in use by {named}", hint="Remove them first: what is in it would be lost")
 
     def create(self, engine: Docker, plan: Plan) -> None:
         engine.create_volume(self._body({"Labels": {OWNER: self.owner}}, plan))
@@ -109,7 +107,7 @@ class DockerVolume(Resource):
     def recreate(self, engine: Docker, plan: Plan) -> None:
         old = next((volume for volume in engine.volumes() if volume["Name"] == self.name), None)
         if old is None:
-            raise StrataError("was removed meanwhile", hint="Run again", entry=self.entry)
+            raise StrataError("was removed meanwhile", hint="Run again")
         # The options of one driver mean nothing to another one.
         base = old if old["Driver"] == plan.want["driver"] else {"Labels": old.get("Labels")}
         self.remove(engine, plan)

@@ -158,12 +158,12 @@ class LibvirtDomain(StoredXml):
         if values.get("domain_type") == "auto" or (not state.exists and "domain_type" not in values):
             values["domain_type"] = "kvm" if state.facts.get("kvm") else "qemu"
         if not state.exists and "memory" not in values:
-            raise StrataError("is needed to make a domain", option="memory", hint="Write memory: 1G", entry=self.entry)
+            raise StrataError("is needed to make a domain", option="memory", hint="Write memory: 1G")
         for option in ("memory", "vcpus"):
             now = values.get(option, state.config.get(option, 1))
             most = values.get(f"{option}_max")
             if most is not None and now is not None and most < now:
-                raise StrataError(f"is less than {option}", option=f"{option}_max", value=most, entry=self.entry)
+                raise StrataError(f"is less than {option}", option=f"{option}_max", value=most)
             if f"{option}_max" in values and most is None:  # it was declared, and no longer is
                 values[f"{option}_max"] = now
         if values.get("disks"):
@@ -182,9 +182,7 @@ class LibvirtDomain(StoredXml):
             way_out = "Make it first, as with qemu-img create -f qcow2 FILE 20G, or correct the path"
             if not option.startswith("disks"):
                 way_out = "Correct the path"
-            raise StrataError(
-                "there is no such file on this host", option=option, value=path, hint=way_out, entry=self.entry
-            )
+            raise StrataError("there is no such file on this host", option=option, value=path, hint=way_out)
         networks = state.facts.get("networks", {})
         here = {row.get("network") for row in (state.live or {}).get("networks", ())}
         for name in [row["network"] for row in self.spec.get("networks", ()) if "network" in row]:
@@ -196,7 +194,7 @@ class LibvirtDomain(StoredXml):
             else:
                 hint = f"Start it: virsh net-start {name}, and virsh net-autostart {name} for the next boot"
             what = "is a network that is not active" if name in networks else "is no network of libvirt's"
-            raise StrataError(what, option="networks.network", value=name, hint=hint, entry=self.entry)
+            raise StrataError(what, option="networks.network", value=name, hint=hint)
 
     def cost(self, change: Change, state: State) -> Effect:
         facts = state.facts

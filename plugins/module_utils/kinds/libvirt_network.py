@@ -180,7 +180,6 @@ class LibvirtNetwork(LibvirtStored):
             raise StrataError(
                 f"is in use by {named}, and stopping it cuts them off",
                 hint="Shut them down first, or set force: true",
-                entry=self.entry,
             )
 
     def cost(self, change: Change, state: State) -> Effect:

@@ -119,7 +119,6 @@ class LibvirtPool(LibvirtStored):
                 option="type",
                 value=self.spec["type"],
                 hint="Remove it first (state: absent keeps what is in it), or choose another name",
-                entry=self.entry,
             )
         if "create" in plan.steps:
             self._refuse_incomplete()
@@ -129,12 +128,12 @@ class LibvirtPool(LibvirtStored):
 
     def _refuse_incomplete(self) -> None:
         if "type" not in self.spec:
-            raise StrataError("is needed to make a pool", option="type", hint="Write type: dir", entry=self.entry)
+            raise StrataError("is needed to make a pool", option="type", hint="Write type: dir")
         for option in _NEEDS[self.spec["type"]]:
             outer, _dot, inner = option.partition(".")
             value = self.spec.get(outer)
             if not (value.get(inner) if inner and value else value):
-                raise StrataError(f"is needed for a pool of type {self.spec['type']}", option=option, entry=self.entry)
+                raise StrataError(f"is needed for a pool of type {self.spec['type']}", option=option)
 
     def _refuse_delete(self, state: State) -> None:
         if state.status != "active" and state.config.get("type") not in FOLDERS:
@@ -142,7 +141,6 @@ class LibvirtPool(LibvirtStored):
                 "can't be done to a pool that is not active: what is in it is not known",
                 option="delete",
                 hint="Start it first (state: active)",
-                entry=self.entry,
             )
         if not self.owner:  # volumes of the same stack go first: whether they did shows when it is its turn
             self._refuse_volumes(state.facts.get("volumes", ()))
@@ -154,7 +152,6 @@ class LibvirtPool(LibvirtStored):
                 f"would lose what is in it: {named}",
                 option="delete",
                 hint="Remove the volumes first, or leave delete out: then everything stays where it is",
-                entry=self.entry,
             )
 
     def start(self, engine: Any, plan: Plan) -> None:

@@ -181,7 +181,6 @@ class LibvirtVolume(Resource):
             raise StrataError(
                 f"exists with another {wrong}, and its data would be lost",
                 hint="Remove it first (state: absent), or copy it into a new one (clone_from)",
-                entry=self.entry,
             )
         if state.exists and "capacity" in plan.want:
             self._check_size(state, plan)
@@ -207,7 +206,7 @@ class LibvirtVolume(Resource):
         if pool is None or not pool["active"]:
             what = "is no pool of libvirt's" if pool is None else "is a pool that is not active"
             hint = "Declare it before with libvirt_pool; virsh pool-list --all shows those that there are"
-            raise StrataError(what, option="pool", value=self.pool, hint=hint, entry=self.entry)
+            raise StrataError(what, option="pool", value=self.pool, hint=hint)
         path = self.spec.get("path")
         if path is not None and pool["path"] and os.path.dirname(path) != pool["path"]:
             raise StrataError(f"is not in the pool, which is in {pool['path']}", option="path", value=path)
@@ -215,19 +214,17 @@ class LibvirtVolume(Resource):
     def _check_new(self, state: State) -> None:
         facts = state.facts
         for option, path in facts.get("missing", ()):
-            raise StrataError("there is no such file on this host", option=option, value=path, entry=self.entry)
+            raise StrataError("there is no such file on this host", option=option, value=path)
         for option, known in (("backing", facts.get("backing_path")), ("clone_from", facts.get("clone"))):
             promised = any(thing[0] != "libvirt_pool" for thing in self.promised)
             own_path = option == "backing" and self.spec.get(option, "").startswith("/")
             if option in self.spec and not known and not promised and not own_path:
-                raise StrataError("is no volume", option=option, value=self.spec[option], entry=self.entry)
+                raise StrataError("is no volume", option=option, value=self.spec[option])
         if self.spec.get("backing", "").startswith("/") and not (
             facts.get("backing_format") or "backing_format" in self.spec
         ):
             # A format that is guessed lets a guest write a header that names any file of the host (CVE-2008-2004).
-            raise StrataError(
-                "is needed for a backing file that is in no pool", option="backing_format", entry=self.entry
-            )
+            raise StrataError("is needed for a backing file that is in no pool", option="backing_format")
         upload = facts.get("upload")
         if upload is not None:
             self._check_upload(upload)
@@ -237,10 +234,9 @@ class LibvirtVolume(Resource):
                 f"is less than what is copied ({least} bytes)",
                 option="capacity",
                 value=self.options["capacity"],
-                entry=self.entry,
             )
         if "capacity" not in self.spec and upload is None and not {"backing", "clone_from"} & set(self.spec):
-            raise StrataError("is needed to make an empty volume", option="capacity", entry=self.entry)
+            raise StrataError("is needed to make an empty volume", option="capacity")
 
     def _check_upload(self, upload: Mapping[str, Any]) -> None:
         if upload["format"] != self._format and "qcow2" in (upload["format"], self._format):
@@ -249,14 +245,12 @@ class LibvirtVolume(Resource):
                 option="upload_from",
                 value=self.spec["upload_from"],
                 hint="Say so with format, or convert it first with qemu_image",
-                entry=self.entry,
             )
         if upload["on"]:
             raise StrataError(
                 f"has the backing file {upload['on']}, which would not come with it",
                 option="upload_from",
                 value=self.spec["upload_from"],
-                entry=self.entry,
             )
 
     def _check_size(self, state: State, plan: Plan) -> None:
@@ -265,7 +259,6 @@ class LibvirtVolume(Resource):
                 f"the volume has {state.config['capacity']} bytes already, and shrinking it would cut off data",
                 option="capacity",
                 value=self.options["capacity"],
-                entry=self.entry,
             )
         if plan:
             self._refuse_users(state.facts.get("users", ()), "virsh blockresize does it while they run")
@@ -273,7 +266,7 @@ class LibvirtVolume(Resource):
     def _refuse_users(self, users: Iterable[str], hint: str = "Take the disk out of them first") -> None:
         named = ", ".join(sorted(users))
         if named:
-            raise StrataError(f"is a disk of {named}", hint=hint, entry=self.entry)
+            raise StrataError(f"is a disk of {named}", hint=hint)
 
     def _refuse_layers(self, layers: Iterable[str]) -> None:
         named = ", ".join(sorted(layers))
@@ -281,7 +274,6 @@ class LibvirtVolume(Resource):
             raise StrataError(
                 f"is what {named} are layers over, and would be lost without it",
                 hint="Remove them first",
-                entry=self.entry,
             )
 
     def create(self, engine: Shelf, plan: Plan) -> None:

@@ -83,12 +83,9 @@ class Link(Resource):
     def settings(self, state: State) -> dict[str, Any]:
         want = link_fields.wanted(super().settings(state), state.config)
         for option, name in state.facts.get("missing", ()):
-            raise link_fields.lacking(option, name).at(self.entry)
+            raise link_fields.lacking(option, name)
         if not state.exists:
-            try:
-                want = link_fields.complete(want)
-            except StrataError as error:
-                raise error.at(self.entry) from None
+            want = link_fields.complete(want)
         if "persistent" in want:
             stored = self._stored(want, state) if want["persistent"] else {}
             there = state.config.get("stored", {})
@@ -101,7 +98,6 @@ class Link(Resource):
                 "needs systemd-networkd, which does not run on this host",
                 option="persistent",
                 hint="Enable it (systemctl enable --now systemd-networkd), or leave the option out",
-                entry=self.entry,
             )
         given = {**want, "type": want.get("type") or state.config.get("type")}
         if given["type"] == "vxlan":  # networkd's own default is the kernel's, which is none of the standard
@@ -112,7 +108,6 @@ class Link(Resource):
                 f"needs systemd-networkd to manage {given['parent']}, and it does not",
                 option="persistent",
                 hint=f"Declare {given['parent']} with persistent: true, too",
-                entry=self.entry,
             )
         return networkd.render(self.name, given, state.facts["networkd"])
 

@@ -172,22 +172,15 @@ class LxcContainer(Resource):
     def observe(self, engine: Lxc, state: State) -> State:
         if self.target == "absent":
             return state
-        try:
-            facts = {**state.facts, "rootless": engine.rootless, "missing": self.missing()}
-            if state.status in ("absent", HALF_MADE):
-                other = (self.spec.get("source") or {}).get("container")
-                lxc_sources.look(
-                    engine, self.name, self.spec, other is not None and self._thing(other) in self.promised
-                )
-            if self._profiled(state).get("unprivileged"):
-                if not engine.rootless and engine.version < _IDMAPPED_SINCE:
-                    raise StrataError(
-                        f"needs LXC {_IDMAPPED_SINCE}, and this is {engine.version}", option="unprivileged"
-                    )
-                given = self.spec.get("id_map") or state.config.get("id_map")
-                facts["id_map"] = given or idmaps.own()
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        facts = {**state.facts, "rootless": engine.rootless, "missing": self.missing()}
+        if state.status in ("absent", HALF_MADE):
+            other = (self.spec.get("source") or {}).get("container")
+            lxc_sources.look(engine, self.name, self.spec, other is not None and self._thing(other) in self.promised)
+        if self._profiled(state).get("unprivileged"):
+            if not engine.rootless and engine.version < _IDMAPPED_SINCE:
+                raise StrataError(f"needs LXC {_IDMAPPED_SINCE}, and this is {engine.version}", option="unprivileged")
+            given = self.spec.get("id_map") or state.config.get("id_map")
+            facts["id_map"] = given or idmaps.own()
         config = dict(state.config)
         if config.get("autostart") and "autostart" in self.declared and not systemd.wanted(BOOT_UNIT):
             config["autostart"] = False  # the key alone starts nothing
@@ -199,7 +192,7 @@ class LxcContainer(Resource):
         stored = config.get("config", {})
         for key, value in self.declared.get("config", {}).items():
             if value is not None and value != stored.get(key) and not engine.accepts(self.name, key, value):
-                raise StrataError(f"LXC doesn't take {key}", option="config", value=value, entry=self.entry)
+                raise StrataError(f"LXC doesn't take {key}", option="config", value=value)
 
     def _live(self, engine: Lxc, state: State) -> dict[str, Any]:
         """What the container was started with, of what is declared."""
@@ -248,9 +241,9 @@ class LxcContainer(Resource):
             values.pop("id_map", None)
         if state.facts.get("rootless"):
             if not values.get("unprivileged", state.config.get("unprivileged")):
-                raise StrataError("must be true for who is not root", option="unprivileged", entry=self.entry)
+                raise StrataError("must be true for who is not root", option="unprivileged")
             if values.get("autostart"):
-                raise StrataError(f"{BOOT_UNIT} starts root's alone", option="autostart", entry=self.entry)
+                raise StrataError(f"{BOOT_UNIT} starts root's alone", option="autostart")
         return values
 
     def plan(self, state: State) -> Plan:
@@ -260,7 +253,6 @@ class LxcContainer(Resource):
                 raise StrataError(
                     f"has snapshots ({snapshots}), which would be lost",
                     hint=f"Remove them first: lxc_snapshot with state: absent, or lxc-snapshot -n {self.name} -d ALL",
-                    entry=self.entry,
                 )
             return super().plan(state)
         if state.status == HALF_MADE:
@@ -268,14 +260,13 @@ class LxcContainer(Resource):
                 raise StrataError(
                     "is being made by somebody else, or was left half-made",
                     hint=f"Wait for it, or remove it: lxc-destroy -n {self.name}",
-                    entry=self.entry,
                 )
             state = replace(state, status="absent")
         plan = super().plan(state)
         for option, path in state.facts.get("missing", ()) if plan.steps else ():
             if option == "source" and "create" not in plan.steps:
                 continue  # it isn't looked at any more
-            raise StrataError("is not there", option=option, value=path, hint="Make it first", entry=self.entry)
+            raise StrataError("is not there", option=option, value=path, hint="Make it first")
         return plan
 
     @classmethod

@@ -110,17 +110,15 @@ class LxcSnapshot(Resource):
         if self.target == "absent":
             return self._cleared(super().plan(state))
         if not state.facts.get("container") and self.needs()[0] not in self.promised:
-            raise StrataError("there is no such container", option="container", value=self._container, entry=self.entry)
+            raise StrataError("there is no such container", option="container", value=self._container)
         if self._restores and not state.exists:
             hint = f"{self._container} has {', '.join(state.facts.get('ours', ())) or 'none'}"
-            raise StrataError("there is no such snapshot", option="state", value=RESTORED, hint=hint, entry=self.entry)
+            raise StrataError("there is no such snapshot", option="state", value=RESTORED, hint=hint)
         plan = super().plan(state)
         if any(change.field == "restored" for change in plan.changes):
             if state.facts["running"] and self.spec["restart"] == "never":
                 hint = "Give restart: if_needed, and it is stopped and started again; or stop it before"
-                raise StrataError(
-                    f"{self._container} runs, and is restored while it stands still", hint=hint, entry=self.entry
-                )
+                raise StrataError(f"{self._container} runs, and is restored while it stands still", hint=hint)
         elif state.facts.get("start") and not state.facts["running"]:  # a run that had stopped it was killed
             change = Change("container", "stopped", "started", Effect.LIVE)
             plan = replace(plan, changes=(*plan.changes, change), steps=(*plan.steps, "start"))

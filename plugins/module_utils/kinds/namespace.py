@@ -48,13 +48,10 @@ class Namespace(Resource):
     def settings(self, state: State) -> dict[str, Any]:
         want = super().settings(state)
         kinds = want.get("kinds") or state.config.get("kinds")
-        try:
-            if not kinds:
-                raise StrataError("is required to make a set that isn't there", option="kinds")
-            namespace_fields.check(kinds, want)
-            self._refuse(kinds, want, state)
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        if not kinds:
+            raise StrataError("is required to make a set that isn't there", option="kinds")
+        namespace_fields.check(kinds, want)
+        self._refuse(kinds, want, state)
         if "net" not in kinds:
             want.pop("loopback", None)
         if "persistent" in want:
@@ -142,13 +139,11 @@ class Namespace(Resource):
             raise StrataError(
                 f"is in use by {', '.join(users[:_SHOWN])}{more}",
                 hint="End them, and run this again",
-                entry=self.entry,
             )
         if state.facts["processes"] is None and "pid" in state.config["kinds"]:  # they would be killed with it
             raise StrataError(
                 "/proc doesn't tell whether a process is in it",
                 hint="Run it with the capability CAP_SYS_PTRACE",
-                entry=self.entry,
             )
 
     def create(self, engine: None, plan: Plan) -> None:

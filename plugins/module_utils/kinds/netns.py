@@ -75,7 +75,7 @@ class Netns(Resource):
     def settings(self, state: State) -> dict[str, Any]:
         want = super().settings(state)
         for option, name in state.facts.get("missing", ()):
-            raise link_fields.lacking(option, name).at(self.entry)
+            raise link_fields.lacking(option, name)
         if "persistent" in want:
             want["stored"] = self._stored(state) if want["persistent"] else ()
         if want.get("links"):
@@ -90,9 +90,7 @@ class Netns(Resource):
     def _stored(self, state: State) -> tuple[str, ...]:
         """The commands that make it at boot."""
         if not state.facts.get("booted"):
-            raise StrataError(
-                "needs a unit of systemd, which does not run this host", option="persistent", entry=self.entry
-            )
+            raise StrataError("needs a unit of systemd, which does not run this host", option="persistent")
         alias = OWNED + (self.owner if state.owner is None else state.owner)
         return netns_unit.commands(self.name, self._whole(state), alias, ROW)
 
@@ -103,7 +101,7 @@ class Netns(Resource):
         try:
             rows = [link_fields.complete(link_fields.wanted(dict(row), {})) for row in values["links"]]
         except StrataError as error:
-            raise StrataError(f"one {error}", option="links", entry=self.entry) from None
+            raise StrataError(f"one {error}", option="links") from None
         links = tuple(_in_order({row["name"]: row for row in rows}))
         within = set(state.facts.get("links", ())) | {row["name"] for row in links}
         within |= {row["peer"]["name"] for row in links if _peer(row).get("netns") == self.name}
@@ -117,7 +115,7 @@ class Netns(Resource):
                 return link_fields.complete(want)
             except StrataError as error:
                 error.option = f"links[{row['name']}].{error.option}"
-                raise error.at(self.entry) from None
+                raise
         same = want.get("type", seen["type"]) == seen["type"]
         return {
             key: {**(seen.get(key) or {}), **value} if isinstance(value, dict) and same else value

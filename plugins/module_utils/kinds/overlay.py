@@ -164,10 +164,7 @@ class Overlay(Resource):
         return taken
 
     def settings(self, state: State) -> dict[str, Any]:
-        try:
-            return self._settings(state)
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        return self._settings(state)
 
     def _settings(self, state: State) -> dict[str, Any]:
         values = {**super().settings(state), "mounts": 1}
@@ -234,14 +231,13 @@ class Overlay(Resource):
                 option="path",
                 value=self.name,
                 hint="Unmount it, or name another path",
-                entry=self.entry,
             )
         real = state.facts.get("real", {}).get(self.name, self.name)
         if real != self.name and self.target != "absent":
             raise StrataError(f"leads through a symbolic link; it is {real}", option="path", value=self.name)
         plan = self._draft(state)
         if _INTERRUPTS & set(plan.steps) and state.facts.get("users"):
-            raise mounts.busy(self.name, state.facts["users"]).at(self.entry)
+            raise mounts.busy(self.name, state.facts["users"])
         return plan
 
     def _draft(self, state: State) -> Plan:

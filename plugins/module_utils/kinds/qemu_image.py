@@ -89,25 +89,23 @@ class QemuImage(Resource):
     def plan(self, state: State) -> Plan:
         plan = super().plan(state)
         if state.facts.get("users"):
-            raise mounts.busy(self.name, state.facts["users"]).at(self.entry)
+            raise mounts.busy(self.name, state.facts["users"])
         if "create" in plan.steps:
             for option, path in state.facts.get("missing", ()):
-                raise StrataError("is not there", option=option, value=path, entry=self.entry)
+                raise StrataError("is not there", option=option, value=path)
             if not self.files() and "size" not in self.spec:
-                raise StrataError("is needed to make a new image", option="size", entry=self.entry)
+                raise StrataError("is needed to make a new image", option="size")
         if "recreate" in plan.steps:
             wrong = ", ".join(change.name for change in plan.changes if change.effect is Effect.RECREATE)
             raise StrataError(
                 f"exists with another {wrong}, and its data would be lost",
                 hint="Remove it first (state: absent), or convert it into a new one (convert_from)",
-                entry=self.entry,
             )
         if state.exists and "size" in plan.want and plan.want["size"] < state.config["size"]:
             raise StrataError(
                 f"the disk has {state.config['size']} bytes already, and shrinking it would cut off data",
                 option="size",
                 value=self.options["size"],
-                entry=self.entry,
             )
         return plan
 

@@ -124,7 +124,7 @@ class QemuVm(Resource):
 
     def plan(self, state: State) -> Plan:
         for option, path in state.facts.get("missing", ()) if self.target == "running" else ():
-            raise StrataError("is not there", option=option, value=path, entry=self.entry)
+            raise StrataError("is not there", option=option, value=path)
         plan = super().plan(state)
         if plan.target == "stopped":
             untaken = set(plan.want.get("snapshots") or ()) - set(state.config.get("snapshots") or ())
@@ -134,7 +134,6 @@ class QemuVm(Resource):
                     option="snapshots",
                     value=sorted(untaken),
                     hint="Give state: running",
-                    entry=self.entry,
                 )
         return plan
 
@@ -171,7 +170,7 @@ class QemuVm(Resource):
         """Have the running VM keep exactly these snapshots."""
         monitor = self._machine(engine).monitor()
         if monitor is None:
-            raise StrataError("stopped in the meantime", entry=self.entry)
+            raise StrataError("stopped in the meantime")
         with monitor:
             wanted, there = set(tags), set(_tags(monitor.human("info snapshots")))
             for tag in sorted(there - wanted):
@@ -187,7 +186,7 @@ class QemuVm(Resource):
         values = self._canonical(declared["options"])
         origin = self.spec.get("start_from")
         if origin is not None and origin not in _kept(values):
-            raise StrataError("is no snapshot of its disks", option="start_from", value=origin, entry=self.entry)
+            raise StrataError("is no snapshot of its disks", option="start_from", value=origin)
         # Looked at only while it runs, so written before: it may run on when this process is killed.
         machine.save(machine.started, declared)
         machine.start([*command_line(values), *(["-loadvm", origin] if origin else [])], self.spec["timeout"])

@@ -182,13 +182,10 @@ class Rootfs(Resource):
         overlay = self.spec.get("overlay")
         if overlay is not None and os.path.lexists(overlay):
             if not os.path.isdir(overlay):
-                raise StrataError("is no directory", option="overlay", value=overlay, entry=self.entry)
+                raise StrataError("is no directory", option="overlay", value=overlay)
             facts["overlay"] = trees.digest(overlay)
         if not facts["missing"]:
-            try:
-                facts.update(self._look_at_source(state))
-            except StrataError as error:
-                raise error.at(self.entry) from None
+            facts.update(self._look_at_source(state))
         state = replace(state, facts=facts)
         steps = self._draft(state).steps
         if _MAKES & set(steps):
@@ -217,18 +214,13 @@ class Rootfs(Resource):
     def _refuse_host(self, state: State) -> None:
         """What the host lacks."""
         source, format = SOURCES[self.spec["type"]], FORMATS[self.spec["format"]]
-        try:
-            if bootstrap.rootless() and not source.rootless:
-                raise StrataError(
-                    "needs root", option="type", value=self.spec["type"], hint="Become root (become: true)"
-                )
-            for program, package in (*source.programs, *format.programs):
-                command.need(program, package)
-            above = os.path.dirname(self.name)
-            if self.spec["format"] == "subvolume" and not trees.on_btrfs(above):
-                raise StrataError(f"{above} is not on btrfs", option="format", value="subvolume")
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        if bootstrap.rootless() and not source.rootless:
+            raise StrataError("needs root", option="type", value=self.spec["type"], hint="Become root (become: true)")
+        for program, package in (*source.programs, *format.programs):
+            command.need(program, package)
+        above = os.path.dirname(self.name)
+        if self.spec["format"] == "subvolume" and not trees.on_btrfs(above):
+            raise StrataError(f"{above} is not on btrfs", option="format", value="subvolume")
 
     def settings(self, state: State) -> dict[str, Any]:
         values = super().settings(state)
@@ -239,7 +231,7 @@ class Rootfs(Resource):
         checksum = state.facts.get("checksum")
         if checksum:
             if values.get("checksum") not in (None, checksum):
-                raise differs(values["checksum"], checksum).at(self.entry)
+                raise differs(values["checksum"], checksum)
             values["checksum"] = checksum
         return values
 
@@ -260,13 +252,12 @@ class Rootfs(Resource):
                     hint="Move it out of the way, or name another path",
                     option="path",
                     value=self.name,
-                    entry=self.entry,
                 )
             if state.facts.get("users"):
-                raise mounts.busy(self.name, state.facts["users"]).at(self.entry)
+                raise mounts.busy(self.name, state.facts["users"])
         if _MAKES & set(plan.steps):
             for option, path in state.facts.get("missing", ()):
-                raise StrataError("is not there", option=option, value=path, hint="Make it first", entry=self.entry)
+                raise StrataError("is not there", option=option, value=path, hint="Make it first")
         return plan
 
     # Doing.

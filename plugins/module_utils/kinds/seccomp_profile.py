@@ -186,10 +186,7 @@ class SeccompProfile(Resource):
     def observe(self, engine: seccomp.Host, state: State) -> State:
         if self.target == "absent":
             return state
-        try:
-            return _Seen(**vars(state), wanted=self._compiled(engine, state))
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        return _Seen(**vars(state), wanted=self._compiled(engine, state))
 
     def _compiled(self, host: seccomp.Host, state: State) -> Profile:
         """What the declaration comes to on this host: names over groups, groups over the base."""
@@ -281,7 +278,6 @@ class SeccompProfile(Resource):
                 option="path",
                 value=self.name,
                 hint="Move it out of the way, or name another path",
-                entry=self.entry,
             )
         return super().plan(state)
 

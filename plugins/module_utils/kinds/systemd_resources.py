@@ -184,10 +184,7 @@ class SystemdResources(Resource):
             return state
         if not state.facts:  # all that have a drop-in were read, and it has none yet
             state = self.read_many(engine, [self.name])[self.name]
-        try:
-            devices = iolimits.disks(self.spec.get("io", ()))
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        devices = iolimits.disks(self.spec.get("io", ()))
         facts: dict[str, Any] = {**state.facts, "devices": devices, "online": cgroupfs.online()}
         facts["controllers"] = sorted(cgroupfs.controllers(cgroupfs.MOUNT))
         facts["costed"] = iolimits.costed() if "io" in self.declared else []
@@ -205,18 +202,13 @@ class SystemdResources(Resource):
 
     def settings(self, state: State) -> dict[str, Any]:
         values = {**super().settings(state), **state.facts["without"]}
-        try:
-            if state.facts["somebody_elses"]:
-                path = state.facts["drop_in"]
-                raise StrataError(
-                    f"{path} is there, and was not written by this module", option="unit", value=self.name
-                )
-            now = (state.live or {}).get("io")
-            if "io" in values:
-                values["io"] = iolimits.declared(values["io"], now, state.facts["devices"], state.facts["costed"])
-            self._refuse(values, state)
-        except StrataError as error:
-            raise error.at(self.entry) from None
+        if state.facts["somebody_elses"]:
+            path = state.facts["drop_in"]
+            raise StrataError(f"{path} is there, and was not written by this module", option="unit", value=self.name)
+        now = (state.live or {}).get("io")
+        if "io" in values:
+            values["io"] = iolimits.declared(values["io"], now, state.facts["devices"], state.facts["costed"])
+        self._refuse(values, state)
         return values
 
     def _refuse(self, values: Mapping[str, Any], state: State) -> None:
