@@ -169,6 +169,15 @@ class Docker:
         """Remove it and what is in it; one that is gone is fine."""
         self._found(lambda client: client.remove_volume(volume))
 
+    def login(self, registry: str, username: str, password: str) -> None:
+        """Have the daemon ask a registry whether it takes these credentials; nothing is kept.
+
+        Raises:
+            StrataError: It does not, or it can't be reached.
+        """
+        body = {"username": username, "password": password, "serveraddress": registry}
+        self._do(lambda client: client._raise_for_status(client._post_json(client._url("/auth"), data=body)))
+
     def in_swarm(self) -> bool:
         """Whether the daemon is a member of a swarm."""
         info = self._do(lambda client: client.info())
@@ -214,6 +223,7 @@ def container_name(container: Document) -> str:
 
 
 _WAYS_OUT = (
+    ("401 Unauthorized", "Check username and password"),
     ("port is already allocated", "Another container publishes that port: docker ps shows which"),
     ("address already in use", "Another program listens there: ss -ltnup shows which"),
     ("is already in use by container", "Another container took the name meanwhile: run again"),

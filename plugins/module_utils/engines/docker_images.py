@@ -18,6 +18,12 @@ from .docker_build import parts
 _LAST_LINES = 12
 
 
+def _logged_in(client: Any) -> Any:
+    """A client that knows which registries the user is logged in to now, not when it was opened."""
+    client.reload_config()
+    return client
+
+
 class DockerImages(Docker):
     """One daemon, asked about images."""
 
@@ -34,7 +40,7 @@ class DockerImages(Docker):
     def published(self, reference: str) -> str | None:
         """The digest that a registry has for a reference; None where it has none."""
         try:
-            found = self._found(lambda client: client.inspect_distribution(reference))
+            found = self._found(lambda client: _logged_in(client).inspect_distribution(reference))
         except StrataError as error:
             # The daemon passes on what a registry says of a tag that it doesn't have, as a refusal.
             if any(word in error.message for word in ("not found", "manifest unknown", "name unknown")):
@@ -55,7 +61,7 @@ class DockerImages(Docker):
 
         def start(client: Any) -> Any:
             headers = {"Content-Type": "application/x-tar"}
-            client._set_auth_headers(headers)
+            _logged_in(client)._set_auth_headers(headers)
             answer = client._post(
                 client._url("/build"), data=context, params=params, headers=headers, stream=True, timeout=None
             )
@@ -66,11 +72,15 @@ class DockerImages(Docker):
 
     def pull(self, reference: str) -> None:
         repository, tag = parts(reference)
-        self._follow(lambda client: client.pull(repository, tag, stream=True, decode=True), f"Pulling {reference}")
+        self._follow(
+            lambda client: _logged_in(client).pull(repository, tag, stream=True, decode=True), f"Pulling {reference}"
+        )
 
     def push(self, reference: str) -> None:
         repository, tag = parts(reference)
-        self._follow(lambda client: client.push(repository, tag, stream=True, decode=True), f"Pushing {reference}")
+        self._follow(
+            lambda client: _logged_in(client).push(repository, tag, stream=True, decode=True), f"Pushing {reference}"
+        )
 
     def load(self, path: str) -> None:
         with open(path, "rb") as archive:

@@ -18,3 +18,16 @@ printf '' | cpio --quiet --create --format=newc >/var/lib/libvirt/images/tiny.cp
 
 mkdir -p /srv/myweb
 printf 'FROM busybox:latest\nENV GREETING=hello\n' >/srv/myweb/Dockerfile
+
+mkdir -p /srv/registry
+# bcrypt(3) of "correct horse"
+printf 'deploy:%s\n' '$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2' >/srv/registry/users
+cat >/srv/registry/config.yml <<'CONFIG'
+version: 0.1
+storage: {inmemory: {}}
+auth: {htpasswd: {realm: examples, path: /srv/registry/users}}
+http: {addr: '127.0.0.1:5019'}
+CONFIG
+systemctl is-active --quiet strata-registry ||
+    systemd-run --quiet --collect --unit strata-registry docker-registry serve /srv/registry/config.yml
+until python3 -c 'import socket; socket.create_connection(("127.0.0.1", 5019))' 2>/dev/null; do sleep 1; done
