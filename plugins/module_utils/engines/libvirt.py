@@ -30,6 +30,11 @@ class Domain:
 
 DEFAULT = "qemu:///system"
 
+_WAYS_OUT = {
+    # Distributions pack them one by one, as Debian has libvirt-daemon-driver-storage-logical.
+    "missing backend for pool type": "Install the package of libvirt's storage driver for that type",
+}
+
 
 class Host:
     """A connection.
@@ -67,7 +72,9 @@ class Host:
         try:
             yield
         except self.api.libvirtError as error:
-            raise StrataError(f"libvirt could not {what}: {error.get_error_message()}") from None
+            said = error.get_error_message()
+            hint = next((way for words, way in _WAYS_OUT.items() if words in said), None)
+            raise StrataError(f"libvirt could not {what}: {said}", hint=hint) from None
 
     # Reading.
 

@@ -107,12 +107,42 @@ class TestLibvirtPool(Convergence):
         self.sees({"stored mode": "0700", "mode": "0711"})
         assert self.apply({"mode": "0700"})["changed"] is False
 
-    def test_a_type_that_this_host_has_nothing_for_is_stored(self):
-        """As far as libvirt goes without a server: it takes the XML, and says it again."""
-        source = {"hosts": ["nas.example.com"], "dir": "/export", "format": "nfs"}
-        spec = {"type": "netfs", "path": "/mnt/strata-test", "source": source, "state": "inactive"}
-        name = self.case.another(self.name, "-netfs")
+    @pytest.mark.parametrize(
+        ("sort", "path", "source", "place", "said"),
+        [
+            (
+                "netfs",
+                "/mnt/strata-test",
+                {"hosts": ["nas.example.com"], "dir": "/export", "format": "nfs"},
+                "source/dir",
+                {"path": "/export"},
+            ),
+            (
+                "logical",
+                "/dev/strata-test",
+                {"name": "strata-test", "devices": ["/dev/disk/by-id/strata"]},
+                "source/device",
+                {"path": "/dev/disk/by-id/strata"},
+            ),
+            (
+                "iscsi",
+                "/dev/disk/by-path",
+                {"hosts": ["san.example.com"], "devices": ["iqn.2026-01.com.example:a"]},
+                "source/device",
+                {"path": "iqn.2026-01.com.example:a"},
+            ),
+        ],
+    )
+    def test_a_type_that_this_host_has_nothing_for_is_stored(self, sort, path, source, place, said):
+        """As far as libvirt goes without a server or a disk: it takes the XML, and says it again."""
+        spec = {"type": sort, "path": path, "source": source, "state": "inactive"}
+        name = self.case.another(self.name, f"-{sort}")
         assert self.apply(spec, name)["changed"]
         assert self.apply(spec, name)["changed"] is False
         root = document(name, "--inactive")
-        assert (root.get("type"), root.find("source/dir").get("path")) == ("netfs", "/export")
+        assert (root.get("type"), root.find(place).attrib) == (sort, said)
+
+    def test_a_type_that_this_libvirt_lacks_is_refused(self):
+        spec = {"type": "rbd", "source": {"name": "rbd", "hosts": ["ceph.example.com"]}, "state": "inactive"}
+        with pytest.raises(Failed, match=r"missing backend for pool type.*Install the package of libvirt's storage"):
+            self.apply(spec, self.case.another(self.name, "-rbd"))
