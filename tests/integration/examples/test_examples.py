@@ -43,6 +43,6 @@ def test_guests_made(door, options):
     foretold_and_done_once(door, options)
 
 
-@each([*ENGINES, *GUESTS], gone=True)
+@each([*GUESTS, *ENGINES], gone=True)
 def test_taken_away(door, options):
     foretold_and_done_once(door, options)
