@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What N unchanged containers and N unchanged domains cost, by every way there is to declare them.
+"""What N unchanged containers, of Docker and of LXC, and N domains cost, by every way there is to declare them.
 
 Every number of a run is from the same minutes on the same daemons, so the ratios hold where the seconds don't.
 scripts/bench makes the surroundings: namespaces, peers, packages.
@@ -151,6 +151,16 @@ def domains(bench: Bench, count: int) -> list[dict]:
     ]
 
 
+def lxcs(bench: Bench, count: int) -> list[dict]:
+    tree = bench.folder / "tree"
+    (tree / "usr").mkdir(parents=True, exist_ok=True)
+    limits = {"memory": "64M", "cpus": 0.5, "pids_limit": 64}
+    return [
+        {"name": f"bench-{number:03}", "source": {"rootfs": str(tree)}, **limits, "state": "stopped"}
+        for number in range(count)
+    ]
+
+
 @dataclass(frozen=True)
 class Subject:
     """One engine: what is declared, how the peer declares the same."""
@@ -161,14 +171,17 @@ class Subject:
     declare: object
 
     def url(self, bench: Bench) -> str:
-        return bench.docker if self.noun == "containers" else bench.libvirt
+        return {"containers": bench.docker, "domains": bench.libvirt, "lxc": ""}[self.noun]
 
     def for_peer(self, bench: Bench, declared: list[dict]) -> list[dict]:
         """The peer's options, where they are others than ours.
 
         The peer takes XML: it gets each domain's own, which is the best case for it. It ignores a state that is given
-        beside a definition, so that takes users a second task; here it is let off that one.
+        beside a definition, so that takes users a second task; here it is let off that one. Of a container of LXC that
+        is there it compares nothing but the state.
         """
+        if self.noun == "lxc":
+            return [{"name": one["name"], "state": "stopped"} for one in declared]
         if self.noun == "containers":
             return declared
         stored, _took = bench.target("xml", bench.libvirt)
@@ -179,6 +192,7 @@ class Subject:
 SUBJECTS = (
     Subject("containers", "docker_container", "community.docker.docker_container", containers),
     Subject("domains", "libvirt_domain", "community.libvirt.virt", domains),
+    Subject("lxc", "lxc_container", "community.general.lxc_container", lxcs),
 )
 
 

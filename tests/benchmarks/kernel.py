@@ -1,9 +1,9 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What N namespaces and N control groups cost: made, found unchanged, and taken away, each by one ``stack``.
+"""What N namespaces, control groups and machines cost: made, found unchanged, and taken away, each by one ``stack``.
 
-scripts/bench makes the surroundings, and names what can be measured there: namespaces anywhere, control groups on a
-host that has nothing else to do, because they are made below systemd's own.
+scripts/bench makes the surroundings, and names what can be measured there: namespaces anywhere, control groups and
+machines on a host that has nothing else to do, because they are made below systemd's own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,10 @@ from bench import BESIDE_RAW, TIMES_RAW, Bench, Failed, seconds, verdict
 MADE, UNCHANGED = 10, 1.5
 
 
-def pairs(count: int) -> list[dict]:
+LIMITS = {"memory": "64M", "cpus": 0.5, "pids_limit": 64}
+
+
+def pairs(count: int, _folder: Path) -> list[dict]:
     """A bridge, and namespaces that are on it: each with a pair, an address and a route."""
     entries: list[dict] = [{"link": {"name": "br0", "type": "bridge", "addresses": ["10.90.0.1/16"]}}]
     for number in range(count):
@@ -35,29 +38,54 @@ def pairs(count: int) -> list[dict]:
     return entries
 
 
-def sets(count: int) -> list[dict]:
+def sets(count: int, _folder: Path) -> list[dict]:
     """Pinned sets of four kinds."""
     kinds = ["net", "uts", "ipc", "mnt"]
     return [{"namespace": {"name": f"bench{number}", "kinds": kinds, "hostname": "bench"}} for number in range(count)]
 
 
-def groups(count: int) -> list[dict]:
-    limits = {"memory": "64M", "cpus": 0.5, "pids_limit": 64}
-    return [{"cgroup": {"name": f"bench{number}", **limits}} for number in range(count)]
+def groups(count: int, _folder: Path) -> list[dict]:
+    return [{"cgroup": {"name": f"bench{number}", **LIMITS}} for number in range(count)]
+
+
+def nspawns(count: int, folder: Path) -> list[dict]:
+    """Machines that don't run, each on a tree of its own."""
+    entries = []
+    for number in range(count):
+        tree = folder / "trees" / f"bench{number}"
+        (tree / "usr").mkdir(parents=True, exist_ok=True)
+        machine = {"name": f"bench{number}", "image": str(tree), "hostname": "bench", "state": "stopped"}
+        entries.append({"nspawn_container": {**machine, **LIMITS}})
+    return entries
+
+
+def lxcs(count: int, folder: Path) -> list[dict]:
+    """Containers that don't run, each with a copy of one tree."""
+    (folder / "trees" / "lxc" / "usr").mkdir(parents=True, exist_ok=True)
+    container = {"source": {"rootfs": str(folder / "trees" / "lxc")}, "state": "stopped", **LIMITS}
+    return [{"lxc_container": {"name": f"bench{number}", **container}} for number in range(count)]
 
 
 @dataclass(frozen=True)
 class Subject:
     noun: str
-    declare: Callable[[int], list[dict]]
+    declare: Callable[[int, Path], list[dict]]
+    counts: tuple[int, int] = (10, 100)
     raw: str | None = None  # what target.py reads beside it
+    read: str = ""  # what that is
     playbook: bool = True  # whether there is a controller where it is measured
 
 
 SUBJECTS = {
     "netns": Subject("netns, each with a pair, an address and a route", pairs),
     "namespace": Subject("sets of four namespaces", sets),
-    "cgroup": Subject("control groups with three limits", groups, raw="cgroups", playbook=False),
+    "cgroup": Subject(
+        "control groups with three limits", groups, (20, 200), "cgroups", "reading their files", playbook=False
+    ),
+    "nspawn": Subject(
+        "machines of systemd-nspawn", nspawns, (10, 50), "nspawn", "asking systemd, reading files", playbook=False
+    ),
+    "lxc": Subject("containers of LXC", lxcs, (10, 50), "lxc", "asking LXC, reading files", playbook=False),
 }
 
 
@@ -75,7 +103,7 @@ def measure(bench: Bench, subject: Subject, count: int) -> dict[str, float]:
         return time.perf_counter() - start
 
     bench.says(f"{count} {subject.noun}")
-    stack = declare(subject.declare(count))
+    stack = declare(subject.declare(count, bench.folder))
     sample = {"made, whole process": took("apply", str(arguments))}
     if subject.playbook:
         sample["unchanged, whole playbook"] = median(bench.play("strata.virt.stack", stack) for _turn in range(5))
@@ -85,7 +113,7 @@ def measure(bench: Bench, subject: Subject, count: int) -> dict[str, float]:
         runs.append((read, *bench.target("stack", str(arguments))))
     read, inside, process = (min(column) for column in zip(*runs))
     if subject.raw:
-        sample["reading their files"] = read
+        sample[subject.read] = read
     sample["unchanged, inside the module"] = inside
     sample["unchanged, whole process"] = process
     sample["processes started"] = bench.processes("stack", str(arguments))
@@ -93,7 +121,7 @@ def measure(bench: Bench, subject: Subject, count: int) -> dict[str, float]:
     return {**sample, "removed, whole process": took("apply", str(arguments))}
 
 
-def report(subject: Subject, counts: list[int], samples: list[dict[str, float]]) -> None:
+def report(subject: Subject, counts: Sequence[int], samples: list[dict[str, float]]) -> None:
     width = 56
     print(f"\n{subject.noun:<{width}}{''.join(f'{count:>10}' for count in counts)}   grows")
     for name in samples[0]:
@@ -103,9 +131,9 @@ def report(subject: Subject, counts: list[int], samples: list[dict[str, float]])
     print()
     last, count = samples[-1], counts[-1]
     if subject.raw:
-        inside, read = last["unchanged, inside the module"], last["reading their files"]
+        inside, read = last["unchanged, inside the module"], last[subject.read]
         allowed = TIMES_RAW * read + BESIDE_RAW
-        words = f"{TIMES_RAW}x reading their files, {seconds(read)}, and {seconds(BESIDE_RAW)} are {seconds(allowed)}"
+        words = f"{TIMES_RAW}x {subject.read}, {seconds(read)}, and {seconds(BESIDE_RAW)} are {seconds(allowed)}"
         verdict(inside <= allowed, f"inside the module: {seconds(inside)} for {count}; {words}")
     else:
         for what, limit in (("made, whole process", MADE), ("unchanged, whole playbook", UNCHANGED)):
@@ -122,8 +150,7 @@ def main() -> int:
     bench = Bench(options.folder, options.repeats)
     try:
         for subject in map(SUBJECTS.__getitem__, options.subjects):
-            counts = [20, 200] if subject.raw else [10, 100]
-            report(subject, counts, [measure(bench, subject, count) for count in counts])
+            report(subject, subject.counts, [measure(bench, subject, count) for count in subject.counts])
     except Failed as error:
         print(error, file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 """What runs on the managed host's Python: one measurement a process, so that nothing is warm but the daemon.
 
     target.py raw containers|domains URL     reads all that there is, with nothing but the engine's library
-    target.py raw cgroups ""                 reads all files of them that have an option
+    target.py raw cgroups|nspawn|lxc ""      reads all files of them that have an option, and asks for their states
     target.py stack FILE                     is the module strata.virt.stack, with the options in FILE
     target.py apply FILE                     is the same where there is something to change
     target.py image URL NAME                 makes an image to create containers from
@@ -68,6 +68,32 @@ def raw_cgroups(_url: str) -> float:
     return time.perf_counter() - start
 
 
+def raw_nspawn(_url: str) -> float:
+    """What systemd has of every machine, in one call, and the two files of each."""
+    nspawn = importlib.import_module(f"{STRATA}.module_utils.engines.nspawn")
+    systemd = importlib.import_module(f"{STRATA}.module_utils.engines.systemd")
+
+    start = time.perf_counter()
+    names = nspawn.names()
+    systemd.show([nspawn.unit(name) for name in names], ["ActiveState", "UnitFileState", "MemoryMax"])
+    for name in names:
+        for file in (nspawn.settings_path(name), nspawn.drop_in_path(name)):
+            Path(file).read_text()
+    return time.perf_counter() - start
+
+
+def raw_lxc(_url: str) -> float:
+    """What LXC has of every container: its state, and its configuration."""
+    import lxc
+
+    start = time.perf_counter()
+    for container in lxc.list_containers(as_object=True):
+        if container.state != "STOPPED":
+            sys.exit(f"{container.name} is {container.state}")
+        Path(container.config_file_name).read_text()
+    return time.perf_counter() - start
+
+
 def stack(path: str, *, changes: bool = False) -> float:
     """The module itself, from its first line after the imports to its result."""
     from ansible.module_utils import basic
@@ -111,7 +137,13 @@ def xml(uri: str) -> dict[str, str]:
     return {domain.name(): domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) for domain in found}
 
 
-RAW = {"containers": raw_containers, "domains": raw_domains, "cgroups": raw_cgroups}
+RAW = {
+    "containers": raw_containers,
+    "domains": raw_domains,
+    "cgroups": raw_cgroups,
+    "nspawn": raw_nspawn,
+    "lxc": raw_lxc,
+}
 
 if __name__ == "__main__":
     tasks = {

@@ -14,6 +14,7 @@ import importlib
 import json
 import mmap
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -28,15 +29,12 @@ MODULES = "ansible_collections.strata.virt.plugins.modules"
 UTILS = "ansible_collections.strata.virt.plugins.module_utils"
 KILLED = -signal.SIGKILL
 
-for heavy in ("docker", "libvirt", "lxc"):
-    with contextlib.suppress(ImportError):
-        importlib.import_module(heavy)
-importlib.import_module(f"{UTILS}.core.libraries").part("pyroute2.netlink.rtnl.ifinfmsg", "python3-pyroute2")
-for kind in importlib.import_module(f"{UTILS}.kinds.registry").KINDS:
-    importlib.import_module(f"{UTILS}.kinds.{kind}")
-gc.freeze()  # what is there stays: looking at it again would copy its pages in every child
+NETLINK = ("link", "netns")  # whose kinds speak it
+LIBRARIES = ("docker", "libvirt", "lxc")  # whose kinds are named after them
 
+registry = importlib.import_module(f"{UTILS}.kinds.registry")
 _counter = mmap.mmap(-1, 8)  # shared with the children
+_prepared: set[str] = set()
 
 
 class Failed(AssertionError):
@@ -51,13 +49,22 @@ class Killed(Exception):
     """The module was killed half-way, as it was asked to be."""
 
 
-def call(module: str, options: dict, *, check: bool = False, touches: tuple[str, ...] = (), die_at: int = 0) -> dict:
+def call(
+    module: str,
+    options: dict,
+    *,
+    check: bool = False,
+    user: str = "",
+    touches: tuple[str, ...] = (),
+    die_at: int = 0,
+) -> dict:
     """Run a module and return its result.
 
     Args:
         module: The module's short name.
         options: Its options.
         check: Whether in check mode.
+        user: Who runs it, as with become_user: without a session.
         touches: Functions, as ``core.files.write``, that change the host: calls of them are counted.
         die_at: The module is killed (SIGKILL) right after that touch; 0: never.
 
@@ -66,13 +73,13 @@ def call(module: str, options: dict, *, check: bool = False, touches: tuple[str,
         Killed: ``die_at`` was reached.
     """
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
-    importlib.import_module(f"{MODULES}.{module}")  # here, so that the children have it
+    _prepare(module, options)
     _counter[:] = bytes(8)
     with tempfile.TemporaryFile() as out:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            _be_module(module, arguments, out.fileno(), touches, die_at)
+            _be_module(module, arguments, out.fileno(), user, touches, die_at)
         _pid, status = os.waitpid(child, 0)
         out.seek(0)
         text = out.read().decode()
@@ -93,9 +100,11 @@ def touches_of(module: str, options: dict, touches: tuple[str, ...]) -> int:
     return int.from_bytes(_counter[:], sys.byteorder)
 
 
-def _be_module(module: str, arguments: dict, out: int, touches: tuple[str, ...], die_at: int) -> None:
+def _be_module(module: str, arguments: dict, out: int, user: str, touches: tuple[str, ...], die_at: int) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
+    if user:
+        _become(user)
     sys.stdout = os.fdopen(1, "w")
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
     basic._ANSIBLE_PROFILE = "legacy"
@@ -111,6 +120,31 @@ def _be_module(module: str, arguments: dict, out: int, touches: tuple[str, ...],
         status = 1
     sys.stdout.flush()
     os._exit(status)
+
+
+def _prepare(module: str, options: dict) -> None:
+    """Import what a module will, here, so that the children have it; what nobody needs would only slow down forks."""
+    importlib.import_module(f"{MODULES}.{module}")
+    entries = [entry for entry in options.get("resources", ()) if isinstance(entry, dict)]
+    for word in {module.removesuffix("_info"), *(str(kind) for entry in entries for kind in entry)}:
+        if word not in _prepared:
+            _prepared.add(word)
+            registry.find(word)
+            if word in NETLINK:
+                importlib.import_module(f"{UTILS}.core.libraries").part("pyroute2.netlink.rtnl.ifinfmsg", "")
+            if word.partition("_")[0] in LIBRARIES:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(word.partition("_")[0])
+            gc.freeze()  # what is there stays: looking at it again would copy its pages in every child
+
+
+def _become(user: str) -> None:
+    entry = pwd.getpwnam(user)
+    os.initgroups(user, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+    os.chdir(entry.pw_dir)
+    os.environ.update(HOME=entry.pw_dir, USER=user, LOGNAME=user)
 
 
 def _arm(touches: tuple[str, ...], die_at: int) -> None:

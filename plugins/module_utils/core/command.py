@@ -18,7 +18,13 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     # Messages in English, so that the few that are read can be read; sbin is missing from many users' PATH.
     path = os.environ.get("PATH", "/usr/bin:/bin")
-    return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{path}:{_SBIN}", **(extra or {})}
+    return {**_session(), **os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{path}:{_SBIN}", **(extra or {})}
+
+
+def _session() -> dict[str, str]:
+    """What tells programs where a plain user's own systemd is: become_user sets nothing of it (pam_systemd(8))."""
+    folder = f"/run/user/{os.geteuid()}"
+    return {"XDG_RUNTIME_DIR": folder} if os.geteuid() != 0 and os.path.isdir(folder) else {}
 
 
 def find(program: str) -> str | None:

@@ -23,6 +23,7 @@ DOORS = sorted(path.stem for path in MODULES.glob("*.py") if path.stem not in BU
 # Where guests are emulated, they slow down whatever comes after: so their turn is last.
 GUESTS = [door for door in DOORS if door.startswith(("libvirt_", "qemu_vm"))]
 ENGINES = [door for door in DOORS if door not in GUESTS]
+WORKLOADS = [door for door in GUESTS if door.endswith(("_domain", "_vm"))]
 
 
 def examples(door: str) -> list[dict]:

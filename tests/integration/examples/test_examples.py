@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
 
-from tests.integration.examples.documented import ENGINES, GUESTS, declarations, takes_away
-from tests.lab.driver import call, run
+from tests.integration.examples.documented import ENGINES, GUESTS, WORKLOADS, declarations, takes_away
+from tests.lab.driver import UTILS, call, run
 
 HOST = Path(__file__).with_name("host.sh")
 
@@ -46,3 +47,13 @@ def test_guests_made(door, options):
 @each([*GUESTS, *ENGINES], gone=True)
 def test_taken_away(door, options):
     foretold_and_done_once(door, options)
+
+
+@each(WORKLOADS)
+def test_taken_away_what_still_runs(door, options):
+    """What no example takes away: it would slow down whatever the host is used for next."""
+    kind = importlib.import_module(f"{UTILS}.kinds.registry").find(door)
+    reached = [field.name for field in kind.fields if field.role.name in ("NAME", "CONNECT")]
+    gone = {**{name: options[name] for name in reached if name in options}, "state": "absent"}
+    call(door, gone)
+    assert call(door, gone)["changed"] is False
