@@ -49,22 +49,13 @@ class Killed(Exception):
     """The module was killed half-way, as it was asked to be."""
 
 
-def call(
-    module: str,
-    options: dict,
-    *,
-    check: bool = False,
-    user: str = "",
-    touches: tuple[str, ...] = (),
-    die_at: int = 0,
-) -> dict:
+def call(module: str, options: dict, *, check: bool = False, touches: tuple[str, ...] = (), die_at: int = 0) -> dict:
     """Run a module and return its result.
 
     Args:
         module: The module's short name.
         options: Its options.
         check: Whether in check mode.
-        user: Who runs it, as with become_user: without a session.
         touches: Functions, as ``core.files.write``, that change the host: calls of them are counted.
         die_at: The module is killed (SIGKILL) right after that touch; 0: never.
 
@@ -72,19 +63,27 @@ def call(
         Failed: The module said so.
         Killed: ``die_at`` was reached.
     """
-    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+    arguments = _arguments(options, check)
     _prepare(module, options)
     _counter[:] = bytes(8)
     with tempfile.TemporaryFile() as out:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            _be_module(module, arguments, out.fileno(), user, touches, die_at)
+            _be_module(module, arguments, out.fileno(), touches, die_at)
         _pid, status = os.waitpid(child, 0)
         out.seek(0)
         text = out.read().decode()
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         raise Killed
+    return _result(module, text)
+
+
+def _arguments(options: dict, check: bool) -> dict:
+    return {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+
+
+def _result(module: str, text: str) -> dict:
     try:
         result = json.loads(text)
     except ValueError:
@@ -94,17 +93,45 @@ def call(
     return result
 
 
+_FRESH = f"""
+import importlib, sys
+from ansible.module_utils import basic
+basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = sys.stdin.buffer.read(), "legacy"
+importlib.import_module("{MODULES}." + sys.argv[1]).main()
+"""
+
+
+def call_as(user: str, module: str, options: dict, *, check: bool = False) -> dict:
+    """Run a module as somebody else does by become_user: in a process of its own, without a session.
+
+    Raises:
+        Failed: The module said so.
+    """
+    entry = pwd.getpwnam(user)
+    done = subprocess.run(
+        [sys.executable, "-c", _FRESH, module],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": _arguments(options, check)}),
+        capture_output=True,
+        text=True,
+        check=False,
+        user=entry.pw_uid,
+        group=entry.pw_gid,
+        extra_groups=[],
+        cwd="/",
+        env={**os.environ, "HOME": entry.pw_dir, "USER": user, "LOGNAME": user},
+    )
+    return _result(module, done.stdout or done.stderr)
+
+
 def touches_of(module: str, options: dict, touches: tuple[str, ...]) -> int:
     """Run a module, and count how often it touches the host."""
     call(module, options, touches=touches)
     return int.from_bytes(_counter[:], sys.byteorder)
 
 
-def _be_module(module: str, arguments: dict, out: int, user: str, touches: tuple[str, ...], die_at: int) -> None:
+def _be_module(module: str, arguments: dict, out: int, touches: tuple[str, ...], die_at: int) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
-    if user:
-        _become(user)
     sys.stdout = os.fdopen(1, "w")
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
     basic._ANSIBLE_PROFILE = "legacy"
@@ -136,15 +163,6 @@ def _prepare(module: str, options: dict) -> None:
                 with contextlib.suppress(ImportError):
                     importlib.import_module(word.partition("_")[0])
             gc.freeze()  # what is there stays: looking at it again would copy its pages in every child
-
-
-def _become(user: str) -> None:
-    entry = pwd.getpwnam(user)
-    os.initgroups(user, entry.pw_gid)
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
-    os.chdir(entry.pw_dir)
-    os.environ.update(HOME=entry.pw_dir, USER=user, LOGNAME=user)
 
 
 def _arm(touches: tuple[str, ...], die_at: int) -> None:

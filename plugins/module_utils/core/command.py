@@ -18,13 +18,18 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     # Messages in English, so that the few that are read can be read; sbin is missing from many users' PATH.
     path = os.environ.get("PATH", "/usr/bin:/bin")
-    return {**_session(), **os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{path}:{_SBIN}", **(extra or {})}
+    return {**os.environ, **session(), "LC_ALL": "C.UTF-8", "PATH": f"{path}:{_SBIN}", **(extra or {})}
 
 
-def _session() -> dict[str, str]:
-    """What tells programs where a plain user's own systemd is: become_user sets nothing of it (pam_systemd(8))."""
-    folder = f"/run/user/{os.geteuid()}"
-    return {"XDG_RUNTIME_DIR": folder} if os.geteuid() != 0 and os.path.isdir(folder) else {}
+def session() -> dict[str, str]:
+    """What tells programs where a plain user's own systemd is, as pam_systemd(8) would.
+
+    With become_user there is nothing of it in the environment, or that of the user who became this one.
+    """
+    own, given = f"/run/user/{os.geteuid()}", os.environ.get("XDG_RUNTIME_DIR")
+    if os.geteuid() == 0 or not os.path.isdir(own) or (given and os.access(given, os.W_OK)):
+        return {}
+    return {"XDG_RUNTIME_DIR": own, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={own}/bus"}
 
 
 def find(program: str) -> str | None:

@@ -43,6 +43,7 @@ class Lxc:
 
     def __init__(self, lxc_path: str) -> None:
         command.need("lxc-start", "lxc")
+        os.environ.update(command.session())  # the library looks for it, too
         self._lxc = library("lxc", "python3-lxc")
         self.rootless = os.geteuid() != 0
         own = self.rootless and lxc_path == DEFAULT_PATH  # nothing there is a plain user's

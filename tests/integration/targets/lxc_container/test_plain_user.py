@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.driver import Failed, call, run
+from tests.lab.driver import Failed, call_as, run
 
 USER = NAME = "strata-plain"
 USERNET = Path("/etc/lxc/lxc-usernet")
@@ -48,7 +48,7 @@ def home():
 
 
 def apply(spec: dict, **how) -> dict:
-    return call("lxc_container", spec, user=USER, **how)
+    return call_as(USER, "lxc_container", spec, **how)
 
 
 def foretold(spec: dict) -> dict:
@@ -59,7 +59,9 @@ def foretold(spec: dict) -> dict:
 
 
 def pid(home: Path) -> int:
-    return int(run("runuser", "-u", USER, "--", "lxc-info", "-n", NAME, "-P", str(home / ".local/share/lxc"), "-pH"))
+    session = f"XDG_RUNTIME_DIR=/run/user/{pwd.getpwnam(USER).pw_uid}"
+    asking = ("lxc-info", "-n", NAME, "-P", str(home / ".local/share/lxc"), "-pH")
+    return int(run("runuser", "-u", USER, "--", "env", session, *asking))
 
 
 def group(number: int) -> Path:
@@ -81,7 +83,7 @@ def test_a_plain_user_has_containers_of_its_own(home):
     assert pid(home) == first
     assert (group(first) / "memory.max").read_text().strip() == str(96 << 20)
 
-    foretold({**SPEC, "state": "stopped"})
+    apply({**SPEC, "state": "stopped"})
     assert not Path(f"/proc/{first}").exists()
     foretold({"name": NAME, "state": "absent"})
     assert not (home / ".local/share/lxc" / NAME).exists()
