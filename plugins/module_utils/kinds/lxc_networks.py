@@ -149,8 +149,8 @@ def put(config: Config, rows: Sequence[Row]) -> None:
 
 
 def blank(values: Mapping[str, Any]) -> Row:
-    """A row that takes back what another one says."""
-    return {leaf.name: leaf.default for leaf in INTERFACE if leaf.name in values}
+    """A row that takes back what another one, as a task gives it, says."""
+    return {leaf.name: leaf.default for leaf in INTERFACE if values.get(leaf.name) is not None}
 
 
 def running(config: Config, ask: Any) -> Config:

@@ -260,6 +260,14 @@ def test_dropped_options_go_back_to_what_lxc_create_made():
     assert want["config"] == {"lxc.apparmor.profile": "generated"}
 
 
+def test_what_an_interface_was_not_given_is_not_taken_back():
+    applied = {
+        "networks": [{"type": "veth", "link": None, "hwaddr": None}]
+    }  # as Ansible hands over what a row leaves out
+    options = {"name": "strata-test", "state": "present", "networks": [{"type": "veth"}]}
+    assert not LxcContainer(options, applied=applied).plan(stored())
+
+
 def test_an_export_declares_what_is_there():
     options = LxcContainer.export("strata-test", stored())
     assert options["template"] == "busybox"
