@@ -97,7 +97,7 @@ class Stack:
         self.record = record.load(name)
         self.engines: dict[Hashable, Any] = {}
         self.found: dict[Hashable, dict[str, State]] = {}
-        self.validators: dict[type[Resource], ArgumentSpecValidator] = {}
+        self.validators: dict[Hashable, ArgumentSpecValidator] = {}
         self.items = self._validated(entries)
         self._tie()
 
@@ -130,15 +130,25 @@ class Stack:
             raise StrataError(f"there is no kind {word!r}", hint=f"Kinds are: {', '.join(self.known)}")
         if not isinstance(options, Mapping):
             raise StrataError("the options of an entry are a mapping", entry=str(word), value=options)
-        if kind not in self.validators:
-            self.validators[kind] = ArgumentSpecValidator(kind.argument_spec())
-        checked = self.validators[kind].validate(_Uncopied(options))
+        checked = self._validator(kind, options).validate(_Uncopied(options))
         if checked.error_messages:
             raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get(kind.identity)}")
         given = checked.validated_parameters
         # An entry is a whole declaration: what it gave last time and gives no more goes back to its default.
         applied = self.record.get(kind.key(given))
         return kind(given, owner=self.name, applied=applied)
+
+    def _validator(self, kind: type[Resource], options: Mapping[str, Any]) -> ArgumentSpecValidator:
+        """One for all entries that give the same options: it looks at each option that it knows a dozen times."""
+        given = frozenset(options)
+        if (kind, given) not in self.validators:
+            spec = kind.argument_spec()
+            known = {name: given & {name, *entry.get("aliases", ())} for name, entry in spec.items()}
+            if given <= frozenset().union(*known.values()):  # else its complaint names all that there are
+                needed = {kind.identity, *(name for name, entry in spec.items() if entry.get("required"))}
+                spec = {name: entry for name, entry in spec.items() if known[name] or name in needed}
+            self.validators[kind, given] = ArgumentSpecValidator(spec)
+        return self.validators[kind, given]
 
     def _tie(self) -> None:
         """Let each resource know what those before it make of what it needs."""
@@ -244,12 +254,16 @@ class Stack:
         if not self.record:  # It was lost, or never was: what the engines themselves have noted still counts.
             items += [(word, {}) for word in self.known]
         probes: dict[Hashable, Resource] = {}
+        seen: set[Hashable] = set()
         for word, options in items:
             kind = self.kinds(word)
             if kind is None:
                 continue
             connect = {field.name for field in kind.fields if field.role is Role.CONNECT}
-            reach = {name: options[name] for name in connect if name in options}
+            reach = {name: options[name] for name in sorted(connect) if options.get(name) is not None}
+            if (kind, str(reach)) in seen:
+                continue
+            seen.add((kind, str(reach)))
             probe = kind({kind.identity: kind.sample, "state": "absent", **reach})
             try:
                 self._engine(probe)

@@ -44,11 +44,13 @@ class Tree:
     Attributes:
         top: Its path.
         ours: It is the collection's own, made where it is missing.
-        around: What was found, when it was last read, to be the same for all groups of it.
+        files: The control files and groups at its top, as it was last read; none where it isn't there.
+        around: What was found then to be the same for all groups of it.
     """
 
     top: str
     ours: bool
+    files: frozenset[str] = frozenset()
     around: Mapping[str, Any] = field(default_factory=dict)
 
 

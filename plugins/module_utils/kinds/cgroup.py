@@ -98,7 +98,7 @@ class Cgroup(Resource):
 
     @classmethod
     def read_many(cls, engine: anchor.Tree, names: Iterable[str] | None) -> dict[str, State]:
-        engine.around = cgroup_checks.around(engine)
+        cgroup_checks.survey(engine)
         if names is None:
             names = cls._names(engine)
         return {name: cls._read(engine, name) for name in names}

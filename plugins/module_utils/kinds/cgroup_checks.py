@@ -52,7 +52,7 @@ def look(tree: anchor.Tree, name: str, declared: Values) -> dict[str, Any]:
             above.append((way or tree.top, sorted(passed(group))))
     facts: dict[str, Any] = {
         **tree.around,
-        "lacking": _lacking(declared, tree.top, path) if os.path.isdir(tree.top) else {},
+        "lacking": _lacking(declared, tree.files, path) if tree.files else {},
         "holding": above,
     }
     if declared.keys() & {"cpuset_cpus", "cpuset_mems", "cpuset_exclusive", "cpuset_partition"}:
@@ -68,22 +68,22 @@ def look(tree: anchor.Tree, name: str, declared: Values) -> dict[str, Any]:
     return facts
 
 
-def around(tree: anchor.Tree) -> dict[str, Any]:
-    """The facts that are the same for every group of a tree."""
-    top = tree.top if os.path.isdir(tree.top) else cgroupfs.MOUNT
-    return {
-        "controllers": sorted(cgroupfs.controllers(top)),
+def survey(tree: anchor.Tree) -> None:
+    """Find out what is the same for every group of a tree."""
+    tree.files = frozenset(_names(tree.top))
+    tree.around = {
+        "controllers": sorted(cgroupfs.controllers(tree.top if tree.files else cgroupfs.MOUNT)),
         "kernel": sorted(cgroupfs.controllers(cgroupfs.MOUNT)),
     }
 
 
-def _lacking(declared: Values, *groups: str) -> dict[str, list[str]]:
-    """The control files that options need and none of some groups has, by option."""
+def _lacking(declared: Values, known: frozenset[str], group: str) -> dict[str, list[str]]:
+    """The control files that options need and neither the top of a tree nor the group has, by option."""
     values = cgroup_fields.given(declared)
     lacking = {}
     for option in values:
         needed = {file for file, _text in cgroup_fields.writes([option], {}, values)}
-        gone = [file for file in sorted(needed) if not any(os.path.exists(f"{group}/{file}") for group in groups)]
+        gone = [file for file in sorted(needed - known) if not os.path.exists(f"{group}/{file}")]
         if gone:
             lacking[option] = gone
     return lacking
