@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -126,10 +127,10 @@ class NspawnImage(Resource):
             config["archive_path"] = path
         facts = {**state.facts, "missing": self.missing(), "type": state.facts.get("type")}
         state = replace(state, config=config, facts=facts)
-        makes = {"create", "recreate"} & set(super().plan(state).steps)
-        if makes and self._source and not facts["missing"]:
+        steps = set(super().plan(state).steps)
+        if {"create", "recreate"} & steps and self._source and not facts["missing"]:
             state = replace(state, facts={**facts, **self._look(state)})
-        return self._with_users(state) if "recreate" in makes else state
+        return self._with_users(state) if {"recreate", "update"} & steps and state.status == "present" else state
 
     def _under_its_former_name(self, engine: None, state: State) -> State:
         former = self.spec.get("renamed_from")
@@ -167,6 +168,7 @@ class NspawnImage(Resource):
         if {"create", "recreate"} & set(plan.steps):
             self._refuse_making(state)
         self._refuse_type(plan, state)
+        self._refuse_busy(plan, state)
         if state.status == ELSEWHERE:  # what else is to be done finds it under its name
             plan = replace(plan, steps=("rename", *(step for step in plan.steps if step != "rename")))
         leftovers = state.facts.get("leftovers")
@@ -204,6 +206,13 @@ class NspawnImage(Resource):
             raise mounts.busy(facts["path"], facts["users"])
         if self.target == "absent" or renames:
             _refuse_machines(facts["path"], facts["machines"])
+
+    def _refuse_busy(self, plan: Plan, state: State) -> None:
+        """While machines write to it, it is neither closed nor exported; nor opened while many share it."""
+        fields = {change.field for change in plan.changes} if state.exists else set()
+        exports = "archive_path" in fields and not state.config.get("read_only")
+        if state.facts.get("users") and ("read_only" in fields or exports):
+            raise mounts.busy(state.facts["path"], state.facts["users"])
 
     def _refuse_making(self, state: State) -> None:
         if not self._source:
@@ -279,19 +288,19 @@ class NspawnImage(Resource):
             raise StrataError("went away meanwhile")
         wanted = values.get("read_only", image.read_only)
         if image.read_only and not wanted:
-            nspawn_images.set_read_only(image, False)
+            with nspawn_images.unused(image.path):
+                nspawn_images.set_read_only(image, False)
         if "limit" in values and (values["limit"] != MAX or image.type == SUBVOLUME):
             nspawn_images.set_limit(self.name, values["limit"])
         if values.get("archive_path"):
             self._export(image, values["archive_path"])
         if wanted and not image.read_only:
-            nspawn_images.set_read_only(image, True)
+            with nspawn_images.unused(image.path):
+                nspawn_images.set_read_only(image, True)
 
     def _export(self, image: Image, path: str) -> None:
-        users = [] if image.read_only else occupants.users(image.path)
-        if users:
-            raise mounts.busy(image.path, users)
-        nspawn_images.export(image, path)
+        with contextlib.nullcontext() if image.read_only else nspawn_images.unused(image.path):
+            nspawn_images.export(image, path)
         others = (notes.read(image.path) or {}).get("exports", {})
         notes.amend(image.path, self.kind, {"exports": {**others, path: nspawn_images.like(path)}})
 
