@@ -478,7 +478,9 @@ class TestDebian:
         bridge = not Path("/sys/class/net/br0").exists()
         if bridge:
             run("ip", "link", "add", "br0", "type", "bridge")
-        call("nspawn_container", {"name": "deb", "state": "absent"})
+        for machine in ("deb", "build"):  # of the demonstration, and of the documentation's examples
+            call("nspawn_container", {"name": machine, "state": "absent"})
+        call("nspawn_image", {"name": "golden", "state": "absent"})
         gone = {"name": "test-debian", "prune": True, "resources": []}
         yield gone["name"]
         call("stack", gone)
