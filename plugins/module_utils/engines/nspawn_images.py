@@ -33,6 +33,7 @@ READ_ONLY = "read-only image"
 
 LOCKS = "/run/systemd/nspawn/locks"
 _PACKAGE = "systemd-container"
+_FLOCK = "hhqqi4x"  # struct flock, on 64 bits (fcntl(2))
 
 _FLAGS = {
     # How to ask for the flags, how to set them, the one that counts, and how the kernel packs them
@@ -184,23 +185,43 @@ def set_limit(name: str, limit: int | str) -> None:
 # Who uses it.
 
 
+def _lock(path: str) -> str:
+    """The file that systemd-nspawn locks (systemd: src/shared/discover-image.c, image_path_lock)."""
+    info = os.stat(path)
+    return f"{LOCKS}/inode-{info.st_dev}:{info.st_ino}"
+
+
+def _ask(handle: int, how: int) -> int:
+    """Take a lock of one's own on an open file, or ask who keeps one from it: the sort of that lock."""
+    wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    return int(struct.unpack(_FLOCK, fcntl.fcntl(handle, how, wanted))[0])
+
+
+def held(path: str) -> bool:
+    """Whether a machine runs from an image."""
+    try:
+        handle = os.open(_lock(path), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return _ask(handle, fcntl.F_OFD_GETLK) != fcntl.F_UNLCK
+    finally:
+        os.close(handle)
+
+
 @contextlib.contextmanager
 def unused(path: str) -> Iterator[None]:
     """Hold an image, as a machine does that may write to it: none can start from it meanwhile.
 
-    The lock is systemd-nspawn's own (systemd: src/shared/discover-image.c, image_path_lock).
-
     Raises:
         StrataError: A machine runs from it.
     """
-    info = os.stat(path)
-    name = f"{LOCKS}/inode-{info.st_dev}:{info.st_ino}"
+    name = _lock(path)
     os.makedirs(LOCKS, mode=0o700, exist_ok=True)
-    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     while True:
         handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.fcntl(handle, fcntl.F_OFD_SETLK, lock)
+            _ask(handle, fcntl.F_OFD_SETLK)
         except OSError:
             os.close(handle)
             raise mounts.busy(path, occupants.users(path) or ["a machine"]) from None

@@ -118,8 +118,8 @@ class NspawnImage(Resource):
     # Planning.
 
     def observe(self, engine: None, state: State) -> State:
-        if self.target == "absent":
-            return self._with_users(state) if state.exists else state
+        if self.target == "absent":  # for a stack, machines that go first count when it is its turn
+            return self._with_users(state) if state.exists and not self.owner else state
         state = self._under_its_former_name(engine, state)
         path = self.spec.get("archive_path")
         config = dict(state.config)
@@ -130,7 +130,8 @@ class NspawnImage(Resource):
         steps = set(super().plan(state).steps)
         if {"create", "recreate"} & steps and self._source and not facts["missing"]:
             state = replace(state, facts={**facts, **self._look(state)})
-        return self._with_users(state) if {"recreate", "update"} & steps and state.status == "present" else state
+        held = "update" in steps and state.status == "present" and nspawn_images.held(state.facts["path"])
+        return self._with_users(state) if held or "recreate" in steps else state
 
     def _under_its_former_name(self, engine: None, state: State) -> State:
         former = self.spec.get("renamed_from")
@@ -172,9 +173,9 @@ class NspawnImage(Resource):
         if state.status == ELSEWHERE:  # what else is to be done finds it under its name
             plan = replace(plan, steps=("rename", *(step for step in plan.steps if step != "rename")))
         leftovers = state.facts.get("leftovers")
-        if leftovers and not plan.steps:
+        if leftovers and not {"create", "recreate", "remove"} & set(plan.steps):  # those clear them away
             change = Change("leftovers", [os.path.basename(path) for path in leftovers], None, Effect.LIVE)
-            plan = replace(plan, changes=(*plan.changes, change), steps=("clear",))
+            plan = replace(plan, changes=(*plan.changes, change), steps=("clear", *plan.steps))
         return plan
 
     def _refuse_type(self, plan: Plan, state: State) -> None:
@@ -201,7 +202,7 @@ class NspawnImage(Resource):
             hint = f"Say force_absent: true, or: {by_hand}" if self.target == "absent" else f"Take it away: {by_hand}"
             raise StrataError(f"{facts['path']} wasn't made by this module", hint=hint)
         if self.target == "absent" and self.owner:
-            return  # machines of the same stack go first: whether they did shows when it is its turn
+            return
         if facts.get("users"):
             raise mounts.busy(facts["path"], facts["users"])
         if self.target == "absent" or renames:

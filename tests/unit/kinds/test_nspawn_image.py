@@ -196,7 +196,7 @@ def test_what_is_used_stays(images, tree, monkeypatch):
         with pytest.raises(StrataError, match=r"golden is in use by process 7 \(sleep\)"):
             plan(**options)
     for changed in ({"read_only": True}, {"archive_path": "/srv/golden.tar"}):
-        with pytest.raises(StrataError, match="golden is in use by process 7"):
+        with nspawn_images.unused(str(images / "golden")), pytest.raises(StrataError, match="golden is in use by process 7"):
             plan(name="golden", **changed)
     with pytest.raises(StrataError, match=r"source.rootfs: is in use by process 7"):
         plan(name="copy", source={"rootfs": str(tree)})

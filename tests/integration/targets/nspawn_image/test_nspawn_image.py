@@ -97,7 +97,6 @@ class TestNspawnImage(Convergence):
             "removed by machinectl": lambda name: run("machinectl", "remove", name),
         },
         touches=(
-            "engines.nspawn_images.copy_tree",
             "engines.notes.announce",
             "engines.trees.swap",
             "engines.notes.settle",
