@@ -228,7 +228,7 @@ def snapshot(source: str, path: str) -> None:
     folder, name = os.path.split(path)
     with _directory(source) as old, _directory(folder) as handle:
         # fd, transid, flags, unused[4], name
-        argument = struct.pack(f"qQQ32x{_BTRFS_NAME_MAX_V2}s", old, 0, 0, os.fsencode(name))
+        argument = bytearray(struct.pack(f"qQQ32x{_BTRFS_NAME_MAX_V2}s", old, 0, 0, os.fsencode(name)))
         fcntl.ioctl(handle, _BTRFS_IOC_SNAP_CREATE_V2, argument)
 
 

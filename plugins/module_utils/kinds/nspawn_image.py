@@ -195,7 +195,7 @@ class NspawnImage(Resource):
     def _refuse_taking(self, plan: Plan, state: State) -> None:
         """It goes, or gets another name: not while it is used, and not if it isn't ours."""
         facts, renames = state.facts, "rename" in plan.steps
-        if state.status == ELSEWHERE and state.owner not in (None, "", self.owner):
+        if state.status == ELSEWHERE and self.owner and state.owner not in (None, "", self.owner):
             raise StrataError(f"belongs to the stack {state.owner!r}", option="renamed_from", value=facts["former"])
         if state.owner is None and not renames and not (self.target == "absent" and self.spec["force_absent"]):
             by_hand = f"machinectl remove {self.name}"

@@ -99,7 +99,7 @@ def stop_and_forget(name: str) -> None:
 def tiny():
     """A tree of busybox, and a bridge."""
     (TINY / "usr/lib").mkdir(parents=True)
-    for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root", "run"):
+    for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root", "run", "lib", "sbin", "var"):
         (TINY / folder).mkdir()
     shutil.copy("/usr/bin/busybox", TINY / "bin/busybox")
     for applet in ("sh", "sleep"):
@@ -369,24 +369,26 @@ class TestNspawnContainer(Convergence):
             *({"nspawn_container": {"name": machine, **spec}} for machine, spec in machines.items()),
         ]
         stack = {"name": self.owner, "prune": True, "resources": entries}
-        forecast = call("stack", stack, check=True)
-        assert call("stack", stack)["diff"] == forecast["diff"]
-        assert call("stack", stack)["changed"] is False
-        leaders = {machine: Path(f"/proc/{leader(machine)}") for machine in machines}
-        writable = {}
-        for machine, proc in leaders.items():
-            roots = [line.split()[5] for line in (proc / "mountinfo").read_text().splitlines() if line.split()[4] == "/"]
-            writable[machine] = "rw" in roots[-1].split(",")
-        assert writable == {machine: machine.endswith("-own") for machine in machines}
-        assert (IMAGES / f"{name}-a").readlink() == (IMAGES / f"{name}-b").readlink() == IMAGES / f"{name}-golden"
-        own = IMAGES / f"{name}-own"
-        assert not own.is_symlink()
-        assert os.path.samestat(os.stat(leaders[own.name] / "root/bin/busybox"), os.stat(own / "bin/busybox"))
-        with pytest.raises(Failed, match="in use by"):
-            call("nspawn_image", {"name": f"{name}-golden", "state": "absent"})
-        call("stack", {**stack, "resources": []})
+        try:
+            forecast = call("stack", stack, check=True)
+            assert call("stack", stack)["diff"] == forecast["diff"]
+            assert call("stack", stack)["changed"] is False
+            leaders = {machine: Path(f"/proc/{leader(machine)}") for machine in machines}
+            writable = {}
+            for machine, proc in leaders.items():
+                mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+                writable[machine] = "rw" in [words[5] for words in mounts if words[4] == "/"][-1].split(",")
+            assert writable == {machine: machine.endswith("-own") for machine in machines}
+            assert (IMAGES / f"{name}-a").readlink() == (IMAGES / f"{name}-b").readlink() == IMAGES / f"{name}-golden"
+            own = IMAGES / f"{name}-own"
+            assert not own.is_symlink()
+            assert os.path.samestat(os.stat(leaders[own.name] / "root/bin/busybox"), os.stat(own / "bin/busybox"))
+            with pytest.raises(Failed, match="in use by"):
+                call("nspawn_image", {"name": f"{name}-golden", "state": "absent"})
+        finally:
+            call("stack", {**stack, "resources": []})
         assert [entry for entry in os.listdir(IMAGES) if name in entry] == []
-        assert run("machinectl", "list", "--no-legend").find(name) == -1
+        assert name not in run("machinectl", "list", "--no-legend")
 
     def test_a_machine_that_never_gets_ready_says_its_last_words(self):
         tree = TREES / "stuck"
