@@ -34,8 +34,8 @@ options:
       - V(present) makes it and leaves it running or stopped.
       - V(restarted) is V(started), and starts it anew on every run.
       - V(stopped) powers it off and waits until it is off.
-      - V(absent) powers it off and takes its settings, its drop-in and its place at boot away. The tree stays, unless it
-        is a clone that was made for the machine, see O(image).
+      - V(absent) powers it off and takes its settings, its drop-in and its place at boot away. The tree stays,
+        unless it is a clone that was made for the machine, see O(image).
     type: str
     choices: [started, present, stopped, restarted, absent]
     default: started

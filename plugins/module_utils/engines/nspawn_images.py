@@ -46,7 +46,7 @@ PULLING = (
     Complaint(
         r"DOWNLOAD INVALID|[Ss]ignature verification failed|checksum.*(?:not match|did not)|tampered",
         "source",
-        "It isn't what its publisher signed; if there is no signature beside it, verify: checksum needs SHA256SUMS alone",
+        "It isn't what its publisher signed; where nobody did, verify: checksum needs SHA256SUMS alone",
     ),
     Complaint(
         r"Failed to retrieve|HTTP request .* failed|[Cc]ould(?: not|n't) (?:resolve|connect)|Wrong URL",

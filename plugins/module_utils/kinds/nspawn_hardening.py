@@ -21,12 +21,13 @@ from ..core.errors import StrataError
 SCRATCH = {"/tmp": f"mode=1777,{hardening.SCRATCH['/tmp']}"}
 """Where can be written although the root is read-only, besides what systemd-nspawn mounts itself."""
 
-CAPABILITIES = (
-    "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER "
-    "FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE "
-    "NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE "
-    "SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
-).split()
+_NAMES = """
+    AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER
+    FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE
+    NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE
+    SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM
+"""
+CAPABILITIES = frozenset(_NAMES.split())
 """All of them (include/uapi/linux/capability.h). What is dropped isn't given, so that "all" leaves no room for any
 (systemd: src/nspawn/nspawn.c, merge_settings)."""
 
@@ -207,7 +208,7 @@ def _values(given: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any
     found["system_call_filter"] = tuple(call for call in there.get("system_call_filter") or () if call[0] == "~")
     if "default_capabilities" in rules:
         named = set(given.get("capabilities") or ())
-        found["cap_drop"] = tuple(sorted({*CAPABILITIES} - named)) if named else ("ALL",)
+        found["cap_drop"] = tuple(sorted(CAPABILITIES - named)) if named else ("ALL",)
     if "scratch" in rules and "read_only" not in exempt:
         rows = given["tmpfs"] if "tmpfs" in given else there.get("tmpfs") or ()
         taken = {row.partition(":")[0] for row in rows}

@@ -109,10 +109,9 @@ class NspawnImage(Resource):
         if entry.get("kind") != cls.kind:
             return State("present", config, None, facts)
         facts.update({key: entry[key] for key in ("made", "origin") if entry.get(key)})
-        try:
+        # One that another version noted, with other words, is one of which nobody knows.
+        with contextlib.suppress(KeyError, TypeError, StrataError):
             config["source"] = cls.field("source").decode(entry["options"]["source"])
-        except (KeyError, TypeError, StrataError):
-            pass  # by another version, with other words: then it is as if nobody knew
         return State("present", config, None, facts, entry.get("owner"))
 
     # Planning.

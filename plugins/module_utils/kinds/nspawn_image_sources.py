@@ -19,7 +19,13 @@ from ..engines.trees import Work
 from .nspawn_unit import parse_machine
 
 VERIFICATIONS = ("signature", "checksum", "no")
-_FORMATS = {b"QFI\xfb": "qcow2", b"\xfd7zX": "xz", b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
+_FORMATS = {
+    b"QFI\xfb": "qcow2",
+    b"\xfd7zX": "xz",
+    b"\x1f\x8b\x08": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+}
 
 
 def _parse_url(value: Any) -> str:

@@ -330,7 +330,7 @@ def golden(host, monkeypatch, tmp_path):
     monkeypatch.setattr(nspawn_images, "LOCKS", str(tmp_path / "locks"))
     monkeypatch.setattr(trees, "on_btrfs", lambda path: False)
     read = {"DropInPaths": str(tmp_path / "units/systemd-nspawn@new.service.d/50-strata.conf")}
-    monkeypatch.setattr(systemd, "show", lambda units, properties: {unit: read for unit in units})
+    monkeypatch.setattr(systemd, "show", lambda units, properties: dict.fromkeys(units, read))
     for function in ("reload", "reset_failed", "forget_set"):
         monkeypatch.setattr(systemd, function, lambda *given: None)
     return tree
@@ -409,7 +409,9 @@ def test_a_disk_is_led_to_with_its_suffix(golden):
     assert not (golden.parent / "new.raw").exists()
 
 
-MOUNTED = "41 29 0:50 / /run/systemd/nspawn/unix-export/{name} rw,nosuid - tmpfs tmpfs rw\n29 1 0:25 / / rw - ext4 x rw\n"
+MOUNTED = (
+    "41 29 0:50 / /run/systemd/nspawn/unix-export/{name} rw,nosuid - tmpfs tmpfs rw\n29 1 0:25 / / rw - ext4 x rw\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_tree_may_be_named_by_a_link_and_must_be_one(images, tree, tmp_path):
     apply(name="golden", source={"rootfs": str(tmp_path / "link")})
     assert (images / "golden").is_dir()
     assert not (images / "golden").is_symlink()
-    with pytest.raises(StrataError, match="source.rootfs: is no directory"):
+    with pytest.raises(StrataError, match=r"source.rootfs: is no directory"):
         plan(name="other", source={"rootfs": str(tree / "etc/os-release")})
 
 
@@ -188,7 +188,7 @@ def test_what_is_used_stays(images, tree, monkeypatch):
         plan(name="golden", state="absent")
     with pytest.raises(StrataError, match="build would be without a tree"):
         plan(name="gold", renamed_from="golden")
-    with pytest.raises(StrataError, match="a machine's link is in its place, and leads to .*golden"):
+    with pytest.raises(StrataError, match=r"a machine's link is in its place, and leads to .*golden"):
         plan(name="build", source={"rootfs": str(tree)})
     (images / "build").unlink()
     monkeypatch.setattr(occupants, "users", lambda path: ["process 7 (sleep)"])
@@ -196,7 +196,10 @@ def test_what_is_used_stays(images, tree, monkeypatch):
         with pytest.raises(StrataError, match=r"golden is in use by process 7 \(sleep\)"):
             plan(**options)
     for changed in ({"read_only": True}, {"archive_path": "/srv/golden.tar"}):
-        with nspawn_images.unused(str(images / "golden")), pytest.raises(StrataError, match="golden is in use by process 7"):
+        with (
+            nspawn_images.unused(str(images / "golden")),
+            pytest.raises(StrataError, match="golden is in use by process 7"),
+        ):
             plan(name="golden", **changed)
     with pytest.raises(StrataError, match=r"source.rootfs: is in use by process 7"):
         plan(name="copy", source={"rootfs": str(tree)})
