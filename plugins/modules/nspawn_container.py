@@ -34,15 +34,19 @@ options:
       - V(present) makes it and leaves it running or stopped.
       - V(restarted) is V(started), and starts it anew on every run.
       - V(stopped) powers it off and waits until it is off.
-      - V(absent) powers it off and takes its settings, its drop-in and its place at boot away. The tree stays.
+      - V(absent) powers it off and takes its settings, its drop-in and its place at boot away. The tree stays,
+        unless it is a clone that was made for the machine, see O(image).
     type: str
     choices: [started, present, stopped, restarted, absent]
     default: started
   image:
     description:
-      - The tree to run, as an absolute path, or the name of one in C(/var/lib/machines).
+      - The tree to run, as an absolute path, or the name of an image in C(/var/lib/machines), a tree or a disk.
       - A new machine for which it is not given has the one of its own name.
       - For a tree that is somewhere else, C(/var/lib/machines/NAME) becomes a symbolic link to it.
+      - Of an image that is read-only, see M(strata.virt.nspawn_image), the machine gets a clone of its own at
+        C(/var/lib/machines/NAME), once, and O(state=absent) takes that away. With O(read_only) or O(ephemeral) it runs
+        from the image itself, and so can many at once.
       - The tree must be there. It is never changed and never removed.
     type: str
   enabled:
@@ -234,6 +238,19 @@ options:
       - Only the keys that are given are managed. A list assigns a key several times, V(null) takes it away.
       - A key that has an option of its own counts as that option.
     type: dict
+  hardening:
+    description:
+      - What the machine is held to, see the guide. V(privileged) says nothing. V(baseline) has nothing that is known to
+        lead out. V(restricted) adds a user namespace, a read-only root with C(/tmp) and C(/run) to write to, no new
+        privileges, no capabilities but those of O(capabilities), and limits.
+      - It counts as giving all those options; what is given besides and breaks it is refused.
+    type: str
+    choices: [privileged, baseline, restricted]
+  hardening_exceptions:
+    description:
+      - Options that the profile leaves alone.
+    type: list
+    elements: str
   restart:
     description:
       - Whether a running machine is restarted for a change that it can't take while it runs. V(never) stores the change
@@ -247,6 +264,7 @@ options:
     type: str
     default: "120"
 seealso:
+  - module: strata.virt.nspawn_image
   - module: strata.virt.nspawn_info
   - module: strata.virt.stack
 """
@@ -277,6 +295,23 @@ EXAMPLES = r"""
     no_new_privileges: true
     settings:
       Service: {Restart: on-failure}
+
+- name: An image that nobody writes to
+  strata.virt.nspawn_image:
+    name: golden
+    source: {rootfs: /srv/trees/base}
+    read_only: true
+
+- name: A machine with a clone of it, and nothing that is known to lead out
+  strata.virt.nspawn_container:
+    name: build
+    image: golden
+    boot: false
+    command: [/usr/bin/worker]
+    memory: 1G
+    cpus: 1
+    pids_limit: 512
+    hardening: baseline
 
 - name: Take it away; the tree stays
   strata.virt.nspawn_container:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import ssl
 import stat
@@ -20,7 +21,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from ..core import command, progress
@@ -56,6 +57,14 @@ COMPLAINTS = (
     ),
     Complaint(r"unrecognized option|unknown option", None, "Install the package tar: GNU tar is needed"),
 )
+
+
+def parse_checksum(value: Any) -> str:
+    """A checksum as somebody gives it."""
+    text = str(value).lower()
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", text):
+        raise ValueError("is no checksum: write sha256: or sha512: and its hexadecimal digits")
+    return text
 
 
 def file_checksum(path: str, algorithm: str = "sha256") -> str:
@@ -221,10 +230,20 @@ def _take_rights(path: str, mode: int) -> None:
 
 
 def pack(work: Work) -> None:
-    """Make an archive of the tree, in the order of names, owners as numbers, with all attributes."""
+    """Make an archive of the tree."""
+    pack_tree(work.tree, work.archive, work.handles)
+
+
+def pack_tree(tree: str, path: str, handles: Sequence[int] = ()) -> None:
+    """Make an archive of a tree, in the order of names, owners as numbers, with all attributes, compressed as its name
+    says.
+
+    Raises:
+        StrataError: The disk is full, or something can't be read.
+    """
     progress.say("packing it")
-    argv = [command.need("tar", "tar"), "--create", f"--file={work.archive}", f"--directory={work.tree}", "--sort=name"]
-    complaints.run([*argv, *_KEEP, "."], lambda line: None, COMPLAINTS, handles=work.handles)
+    argv = [command.need("tar", "tar"), "--create", f"--file={path}", f"--directory={tree}", "--sort=name"]
+    complaints.run([*argv, "--auto-compress", *_KEEP, "."], lambda line: None, COMPLAINTS, handles=handles)
 
 
 def copy(source: str, path: str) -> None:

@@ -70,6 +70,28 @@ def settle(path: str) -> None:
     _save(path, _load(path)["next"])
 
 
+def amend(path: str, kind: str, more: Mapping[str, Any]) -> None:
+    """Note more of what is at a path; of something that nobody noted yet, too, which is nobody's then as before."""
+    entry = read(path)
+    if entry is None:
+        announce(path, path, {"kind": kind, "owner": None, "options": {}})
+        settle(path)
+        entry = _load(path)
+    _save(path, {**entry, **more})
+
+
+def follow(path: str, new: str) -> None:
+    """What is at a path is about to have another name: its note is there before it comes."""
+    if os.path.exists(beside(path)):
+        _save(new, _load(path))
+
+
+def left(path: str, kind: str) -> bool:
+    """Whether there is a note of a kind's for something that is gone."""
+    note = _load(path)
+    return kind in (note.get("kind"), (note.get("next") or {}).get("kind"))
+
+
 def _save(path: str, note: Mapping[str, Any]) -> None:
     files.write(beside(path), json.dumps(note, sort_keys=True) + "\n")
 

@@ -17,12 +17,19 @@ from collections.abc import Iterable
 
 from ..core import command, files
 from ..core.errors import StrataError
-from . import systemd
+from . import mounts, systemd
 
 SETTINGS = "/etc/systemd/nspawn"
 IMAGES = "/var/lib/machines"
 RUN = "/run/strata/nspawn"
 TARGET = "machines.target"
+DISK = ".raw"
+"""What the name of a disk ends with, beside those of trees."""
+
+REGISTERED = "/run/systemd/machines"
+EXPORTS = ("/run/systemd/nspawn/unix-export/{name}", "/run/systemd/nspawn/{name}/unix-export")
+"""Where a machine's sockets are shown on the host: in systemd 256 and 257, and in later ones."""
+
 DROP_IN = "50-strata.conf"
 """Sorts after the drop-ins that ``systemctl set-property`` makes (50-MemoryMax.conf), and so wins over them."""
 
@@ -31,6 +38,7 @@ _PREFIX, _SUFFIX = "systemd-nspawn@", ".service"
 # What a machine runs with stays readable, whoever starts it: copied at its start, taken away at its end.
 COPY_SETTINGS = f"-install -D -m 0644 {SETTINGS}/%i.nspawn {RUN}/%i.nspawn"
 COPY_LINK = f"-cp -dfT {IMAGES}/%i {RUN}/%i.image"
+COPY_DISK_LINK = f"-cp -dfT {IMAGES}/%i{DISK} {RUN}/%i.image"
 COPIES_GONE = f"-rm -f {RUN}/%i.nspawn {RUN}/%i.image"
 
 # A machine's name is a host name: letters, digits and '-' (systemd: hostname_is_valid), at most 64.
@@ -78,26 +86,53 @@ def link_target(path: str) -> str | None:
 
 def there(path: str) -> bool:
     """Whether a tree, or a disk image of that name beside the trees, is there."""
-    return os.path.isdir(path) or (os.path.dirname(path) == IMAGES and os.path.isfile(f"{path}.raw"))
+    return os.path.isdir(path) or (os.path.dirname(path) == IMAGES and is_disk(path))
+
+
+def linked(name: str) -> str | None:
+    """Where a machine's name leads by a symbolic link; to a disk without its suffix, as images are named."""
+    path = image_path(name)
+    return link_target(path) or _unsuffixed(link_target(path + DISK))
+
+
+def _unsuffixed(path: str | None) -> str | None:
+    return path.removesuffix(DISK) if path else None
+
+
+def is_disk(path: str) -> bool:
+    """Whether what an image's path names is a disk, and no tree."""
+    return not os.path.isdir(path) and os.path.isfile(path + DISK)
 
 
 def link(name: str, target: str) -> None:
-    """Lead a machine's name to a tree elsewhere, in one step.
+    """Lead a machine's name to a tree or a disk elsewhere, in one step.
 
     Raises:
         StrataError: The file system refused.
     """
+    suffixes = (DISK, "") if is_disk(target) else ("", DISK)
+    path = image_path(name)
     try:
         os.makedirs(IMAGES, mode=0o700, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".strata.", dir=IMAGES) as folder:
-            os.symlink(target, f"{folder}/link")
-            os.replace(f"{folder}/link", image_path(name))
+            os.symlink(target + suffixes[0], f"{folder}/link")
+            os.replace(f"{folder}/link", path + suffixes[0])
     except OSError as error:
-        raise StrataError(f"could not link {image_path(name)} to {target}: {error.strerror}") from None
+        raise StrataError(f"could not link {path} to {target}: {error.strerror}") from None
+    if link_target(path + suffixes[1]):
+        files.remove(path + suffixes[1])
 
 
 def unlink(name: str) -> None:
-    files.remove(image_path(name))
+    for path in (image_path(name), image_path(name) + DISK):
+        if link_target(path):
+            files.remove(path)
+
+
+def running_link(name: str) -> str | None:
+    """Where a running machine's name led when it was started; None where it was no link."""
+    target = link_target(running_link_path(name))
+    return _unsuffixed(target) if target and os.path.isfile(target) else target
 
 
 def running_settings_path(name: str) -> str:
@@ -135,7 +170,7 @@ def runs_systemd(tree: str) -> bool:
     """Whether a tree boots systemd: nspawn takes it before any other init (systemd-nspawn(1), --boot)."""
     # Nothing is read through the guest's paths; a link that leads elsewhere only changes this answer.
     folders = ("usr/lib/systemd", "lib/systemd")
-    return os.path.isfile(f"{tree}.raw") or any(os.path.lexists(f"{tree}/{folder}/systemd") for folder in folders)
+    return is_disk(tree) or any(os.path.lexists(f"{tree}/{folder}/systemd") for folder in folders)
 
 
 def has_begun(pid: int) -> bool:
@@ -193,6 +228,27 @@ def _runs_other(pid: int, own: os.stat_result) -> bool:
         return not os.path.samestat(os.stat(f"/proc/{pid}/exe"), own)
     except OSError:
         return False  # It is gone.
+
+
+def clear_exports(name: str) -> bool:
+    """Take down what a systemd-nspawn that was killed has left mounted, and refuses to start over (systemd 256 on).
+
+    Only at the one place that is this machine's, and only where no machine of that name is registered.
+
+    Returns:
+        Whether there was something.
+
+    Raises:
+        StrataError: Somebody uses it.
+    """
+    places = [place.format(name=name) for place in EXPORTS]
+    table = mounts.table()
+    left = [mount.point for place in places for mount in table.at(place) if mount.type == "tmpfs"]
+    if not left or os.path.exists(f"{REGISTERED}/{name}"):
+        return False
+    for place in reversed(left):
+        mounts.unmount(place)
+    return True
 
 
 def guest_state(name: str) -> str:

@@ -11,18 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core import files, policy
-from ..core.codec import BOOL, Codec
+from ..core import files, hardening, policy
+from ..core.codec import BOOL, TEXT, WORDS, Codec
 from ..core.errors import StrataError
-from ..core.field import Field
+from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Layer, Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..core.waiting import until
-from ..engines import cgroupfs, cgroupstat, nspawn, systemd
+from ..engines import cgroupfs, cgroupstat, nspawn, nspawn_images, systemd
 from ..engines.unitfile import UnitFile
+from . import nspawn_hardening, nspawn_trees
 from .nspawn_fields import KEYS
 from .nspawn_settings import SETTINGS, folded, of_unit, patch, patch_settings, read_settings, read_unit_settings
-from .nspawn_unit import ALLOW, LIMITS, devices, parse_image, parse_machine, parsed, read_limits
+from .nspawn_unit import ALLOW, LIMITS, devices, parse_machine, parsed, read_limits
 
 _NOTES = "X-Strata"  # systemd leaves sections whose names begin with X- alone (systemd.unit(5))
 _STATUS = {"active": "running", "reloading": "running", "activating": "starting", "deactivating": "stopping"}
@@ -44,11 +45,14 @@ class NspawnContainer(Resource):
     fields = (
         policy.name(Codec(parse_machine)),
         policy.state("started", "present", "stopped", "restarted", "absent"),
-        Field("image", Codec(parse_image), effect=Effect.RESTART),
+        nspawn_trees.IMAGE,
+        nspawn_trees.TREE,
         Field("enabled", BOOL, effect=Effect.NEXT_BOOT, default=False),
         *KEYS,
         *LIMITS,
         SETTINGS,
+        Field("hardening", TEXT, role=Role.POLICY, choices=hardening.PROFILES),
+        Field("hardening_exceptions", WORDS, role=Role.POLICY),
         policy.restart(),
         policy.timeout(120),
     )
@@ -78,6 +82,7 @@ class NspawnContainer(Resource):
         if spec.get("boot") is True and (spec.get("user") or spec.get("working_directory")):
             option = "user" if spec.get("user") else "working_directory"
             raise StrataError("is for a command: an init is root's", option=option, hint="Say boot: false")
+        nspawn_hardening.check(spec, self.options)
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> None:
@@ -109,7 +114,7 @@ class NspawnContainer(Resource):
         if unread:
             drop_ins.append(nspawn.drop_in_path(name))
         config, live, loaded = cls._settings(text or "", notes), None, {}
-        config["image"] = cls._image(name, link)
+        config.update(nspawn_trees.read(name, link))
         config["enabled"] = enabled and target_enabled
         said = read_limits(drop_ins)
         for field in LIMITS:
@@ -155,15 +160,6 @@ class NspawnContainer(Resource):
         return {"leader": leader, "addresses": nspawn.addresses(leader), **used}
 
     @staticmethod
-    def _image(name: str, link: str | None) -> str | None:
-        """The tree: where our own link leads, or what is there under the machine's name."""
-        path = nspawn.image_path(name)
-        target = nspawn.link_target(path)
-        if link is not None and target in (link, None):
-            return target
-        return path if nspawn.there(path) else None
-
-    @staticmethod
     def _live(name: str, group: str, drop_in: UnitFile) -> dict[str, Any]:
         live: dict[str, Any] = {}
         for field in LIMITS:
@@ -174,49 +170,33 @@ class NspawnContainer(Resource):
         if text is not None:  # else nobody knows what it was started with
             live.update(read_settings(text))
             live["settings"].update(read_unit_settings(drop_in))  # a reload is all that these need
-            live["image"] = nspawn.link_target(nspawn.running_link_path(name)) or nspawn.image_path(name)
+            live.update(nspawn_trees.running(name))
         return live
 
     # Planning.
 
     def files(self) -> list[tuple[str, str]]:
-        return [("image", self.spec.get("image", nspawn.image_path(self.name)))]
+        return [("image", self._image)]
+
+    def needs(self) -> list[Thing]:
+        return [*super().needs(), (nspawn_images.READ_ONLY, self._image)]
+
+    @property
+    def _image(self) -> str:
+        return str(self.spec.get("image") or nspawn.image_path(self.name))
 
     def observe(self, engine: None, state: State) -> State:
-        own = nspawn.image_path(self.name)
-        path, link = self.spec.get("image", own), state.facts.get("link")
-        ours = link is not None and nspawn.link_target(own) == link
-        facts = {
-            **state.facts,
-            "image_there": ("path", path) in self.promised
-            or (nspawn.there(path) and not (path == own and ours and "image" in self.declared)),
-            "image_taken": os.path.lexists(own) and not ours and os.path.realpath(own) != os.path.realpath(path),
-        }
-        return replace(state, facts=facts)
+        image = self._image if "image" in self.declared else None
+        promised = [(sort, self._image) in self.promised for sort in ("path", nspawn_images.READ_ONLY)]
+        return nspawn_trees.observe(state, self.name, image, promised=promised[0], read_only=promised[1])
 
     def settings(self, state: State) -> dict[str, Any]:
-        values = super().settings(state)
-        own = nspawn.image_path(self.name)
-        if "image" in values and values["image"] is None:
-            values["image"] = own  # A stack no longer declares it.
-        image = values.get("image", own)
+        values = nspawn_hardening.profiled(self.spec, self.declared, self.applied, state.config)
+        for name in values:
+            if values[name] is None:
+                values[name] = self.field(name).default
         starts = self.target == "running" and state.status != "running"
-        if not state.facts["image_there"] and ("image" in values or starts or not state.exists):
-            raise StrataError(
-                f"there is no directory tree at {image}",
-                option="image",
-                value=self.options.get("image"),
-                hint="Make one (debootstrap, machinectl, importctl), or name where it is",
-                entry=self.entry,
-            )
-        if image != own and state.facts["image_taken"]:
-            raise StrataError(
-                f"systemd would take {own}, which is something else and is not replaced",
-                option="image",
-                value=self.options.get("image"),
-                hint="Leave the option out to run what is there, or give the machine another name",
-                entry=self.entry,
-            )
+        nspawn_trees.settle(state, self.name, values, given=self.options.get("image"), starts=starts)
         self._overridden(state, values)
         return values
 
@@ -268,9 +248,7 @@ class NspawnContainer(Resource):
         if plan.state.status == "running" and not os.path.exists(copy):
             files.write(copy, text or "")  # Started without our drop-in: by all that is known, with what is stored.
         new = self._store_drop_in(plan, values, owner)
-        link = values.get("image")
-        if link not in (None, nspawn.image_path(self.name), nspawn.link_target(nspawn.image_path(self.name))):
-            nspawn.link(self.name, str(link))
+        nspawn_trees.lead(self.name, values, plan.want, self.owner if owner is None else owner)
         patched = patch(text or "", values)
         if patched != text:
             files.write(nspawn.settings_path(self.name), patched)
@@ -286,13 +264,15 @@ class NspawnContainer(Resource):
         file = UnitFile(text or "# Written by strata.virt.\n")
         if owner is not None:
             file.set(_NOTES, "Owner", [owner])
-        image = values.get("image")
+        image = (plan.want if "tree" in values else values).get("image")
         if image is not None:
-            own = image == nspawn.image_path(self.name)
+            own = image == nspawn.image_path(self.name) or plan.want.get("tree") == nspawn_trees.OWN
             quoted = image.replace("%", "%%").replace('"', '\\"')
             file.set(_NOTES, "Image", [] if own else [image])
             file.set("Unit", "RequiresMountsFor", [] if own else [f'"{quoted}"'])
-        copies = [nspawn.COPY_SETTINGS, *([nspawn.COPY_LINK] if file.last(_NOTES, "Image") else [])]
+        link = file.last(_NOTES, "Image")
+        copy = nspawn.COPY_DISK_LINK if link and nspawn.is_disk(link) else nspawn.COPY_LINK
+        copies = [nspawn.COPY_SETTINGS, *([copy] if link else [])]
         file.set("Service", "ExecStartPre", copies)
         file.set("Service", "ExecStopPost", [nspawn.COPIES_GONE])
         patch_settings(file, values, unit=True)
@@ -328,6 +308,8 @@ class NspawnContainer(Resource):
         timeout = self.spec["timeout"]
         end = time.monotonic() + timeout
         try:
+            if nspawn.clear_exports(self.name):
+                systemd.reset_failed(nspawn.unit(self.name))  # it may have been tried too often without
             systemd.start(nspawn.unit(self.name), timeout)
             until(self._begun, "its first program", max(1, end - time.monotonic()))
             values = {**plan.state.config, **plan.want}
@@ -361,13 +343,12 @@ class NspawnContainer(Resource):
             raise StrataError(f"did not stop: {error.message}", hint=hint) from None
 
     def remove(self, engine: None, plan: Plan) -> None:
-        """Take away the machine and its files, what says whose it is last; never a tree."""
+        """Take away the machine and its files, what says whose it is last; of trees only a clone made for it."""
         unit, link = nspawn.unit(self.name), plan.state.facts.get("link")
         if plan.state.status != "stopped":
             self.stop(engine, plan)
         self._enable(plan.state, False)
-        if link is not None and nspawn.link_target(nspawn.image_path(self.name)) == link:
-            nspawn.unlink(self.name)
+        nspawn_trees.remove(self.name, link)
         systemd.forget_set(unit, [field.at.directive for field in LIMITS])
         for path in (nspawn.running_settings_path(self.name), nspawn.running_link_path(self.name)):
             files.remove(path)

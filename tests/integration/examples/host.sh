@@ -10,6 +10,7 @@ ln -sf busybox $tree/bin/sh
 printf 'ID=tiny\n' >$tree/usr/lib/os-release
 printf '#!/bin/sh\nexec /bin/busybox sleep 99999\n' >$tree/usr/bin/worker
 chmod 755 $tree/usr/bin/worker
+[ -e /srv/trees/base ] || cp -a $tree /srv/trees/base
 
 cp /boot/vmlinuz-* /var/lib/libvirt/images/vmlinuz
 printf '' | cpio --quiet --create --format=newc >/var/lib/libvirt/images/tiny.cpio

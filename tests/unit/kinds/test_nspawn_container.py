@@ -13,9 +13,20 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core import command
+from ansible_collections.strata.virt.plugins.module_utils.core.converge import carry_out, verify
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Layer
-from ansible_collections.strata.virt.plugins.module_utils.engines import cgroupfs, nspawn, systemd, unitlimits
+from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
+from ansible_collections.strata.virt.plugins.module_utils.engines import (
+    cgroupfs,
+    mounts,
+    notes,
+    nspawn,
+    nspawn_images,
+    systemd,
+    trees,
+    unitlimits,
+)
 from ansible_collections.strata.virt.plugins.module_utils.engines.unitfile import UnitFile
 from ansible_collections.strata.virt.plugins.module_utils.kinds import nspawn_fields, nspawn_settings
 from ansible_collections.strata.virt.plugins.module_utils.kinds.nspawn_container import NspawnContainer
@@ -126,7 +137,7 @@ def test_what_systemd_has_not_read_is_read(host):
 
 
 def test_a_missing_tree_is_an_error_before_anything_is_touched(host):
-    with pytest.raises(StrataError, match=r"no directory tree at .*/build. .*debootstrap"):
+    with pytest.raises(StrataError, match=r"no directory tree at .*/build. .*nspawn_image"):
         NspawnContainer({"name": "build"}).plan(replace(ABSENT, facts={"image_there": False, "image_taken": False}))
     assert not plan(host["build"], {"image_there": False}, cpus=1.5)  # it runs: nobody asks for its tree
 
@@ -305,6 +316,211 @@ INET6 = "fe80000000000000505400fffe123456 02 40 20 80    host0\n0000000000000000
 def test_addresses_are_read_from_the_machines_own_tables():
     assert nspawn._local(FIB_TRIE + FIB_TRIE) == ["10.0.3.20"]
     assert nspawn._listed(INET6) == ["fe80::5054:ff:fe12:3456"]
+
+
+# The tree of a machine.
+
+
+@pytest.fixture
+def golden(host, monkeypatch, tmp_path):
+    """A read-only image."""
+    tree = tmp_path / "images" / "golden"
+    (tree / "etc").mkdir(parents=True)
+    monkeypatch.setattr(nspawn_images, "_flag", lambda path, type_: path == str(tree))
+    monkeypatch.setattr(nspawn_images, "LOCKS", str(tmp_path / "locks"))
+    monkeypatch.setattr(trees, "on_btrfs", lambda path: False)
+    read = {"DropInPaths": str(tmp_path / "units/systemd-nspawn@new.service.d/50-strata.conf")}
+    monkeypatch.setattr(systemd, "show", lambda units, properties: dict.fromkeys(units, read))
+    for function in ("reload", "reset_failed", "forget_set"):
+        monkeypatch.setattr(systemd, function, lambda *given: None)
+    return tree
+
+
+def converged(**options):
+    machine = NspawnContainer({"name": "new", "state": "stopped", **options})
+    made = machine.plan(read_one(machine, None))
+    carry_out(machine, None, made)
+    verify(machine, None, read_one(machine, None))
+    return made
+
+
+def test_a_machine_of_a_read_only_image_gets_a_clone_that_goes_with_it(golden):
+    own = golden.parent / "new"
+    made = converged(image="golden")
+    assert ("tree", "own") in [(change.name, change.after) for change in made.changes]
+    assert (own / "etc").is_dir()
+    assert not own.is_symlink()
+    (own / "mine").write_text("")
+    assert not converged(image=str(golden))
+    assert not converged()
+    drop_in = UnitFile(Path(nspawn.drop_in_path("new")).read_text())
+    assert (drop_in.all("Unit", "RequiresMountsFor"), drop_in.last("X-Strata", "Image")) == ([], None)
+    with pytest.raises(StrataError, match=r"cloned from .*/golden, and what it wrote there would be lost"):
+        converged(image=str(golden.parent / "build"))
+    assert (own / "mine").exists()
+    converged(state="absent")
+    assert sorted(entry.name for entry in golden.parent.iterdir()) == ["build", "golden"]
+
+
+def test_a_machine_that_writes_nothing_or_keeps_nothing_runs_from_the_image_itself(golden):
+    own = golden.parent / "new"
+    converged(image="golden", read_only=True)
+    assert own.readlink() == golden
+    converged(image="golden", ephemeral=True, read_only=False)
+    assert own.readlink() == golden
+    made = converged(image="golden", ephemeral=False)
+    assert [change.name for change in made.changes] == ["tree", "ephemeral"]
+    assert own.is_dir()
+    assert not own.is_symlink()
+    assert UnitFile(Path(nspawn.drop_in_path("new")).read_text()).last("X-Strata", "Image") is None
+
+
+def test_a_clone_that_was_killed_is_made_again(golden, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(notes, "announce", lambda *given: 1 / 0)
+        patched.setattr(nspawn_images, "sweep", lambda name: None)
+        with pytest.raises(ZeroDivisionError):
+            converged(image="golden")
+    assert not (golden.parent / "new").exists()
+    converged(image="golden")
+    names = sorted(entry.name for entry in golden.parent.iterdir())
+    assert names == ["build", "golden", "new", "new.strata.json"]
+
+
+def test_an_image_that_is_made_read_only_before_is_one_to_clone(golden, monkeypatch):
+    monkeypatch.setattr(nspawn_images, "_flag", lambda path, type_: False)
+    machine = NspawnContainer({"name": "new", "image": "golden", "state": "stopped"})
+    assert "tree" not in machine.plan(read_one(machine, None)).want
+    machine.promised = frozenset({("path", str(golden)), ("read-only image", str(golden))})
+    assert machine.plan(read_one(machine, None)).want["tree"] == "own"
+
+
+def test_a_disk_is_led_to_with_its_suffix(golden):
+    disk = golden.parent / "disk.raw"
+    disk.write_bytes(b"")
+    converged(image="disk")
+    assert (golden.parent / "new.raw").readlink() == disk
+    assert nspawn.COPY_DISK_LINK in Path(nspawn.drop_in_path("new")).read_text()
+    disk.chmod(0o444)
+    converged(image="disk")
+    assert not (golden.parent / "new.raw").is_symlink()
+    converged(state="absent")
+    assert disk.exists()
+    assert not (golden.parent / "new.raw").exists()
+
+
+MOUNTED = (
+    "41 29 0:50 / /run/systemd/nspawn/unix-export/{name} rw,nosuid - tmpfs tmpfs rw\n29 1 0:25 / / rw - ext4 x rw\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "registered", "down"), [("build", False, True), ("build", True, False), ("other", False, False)]
+)
+def test_only_what_a_dead_machine_of_that_name_left_is_taken_down(monkeypatch, tmp_path, name, registered, down):
+    monkeypatch.setattr(mounts, "table", lambda: mounts.Table(mounts.parse(MOUNTED.format(name=name))))
+    monkeypatch.setattr(nspawn, "REGISTERED", str(tmp_path))
+    if registered:
+        (tmp_path / "build").write_text("")
+    taken = []
+    monkeypatch.setattr(mounts, "unmount", taken.append)
+    assert nspawn.clear_exports("build") is down
+    assert taken == (["/run/systemd/nspawn/unix-export/build"] if down else [])
+
+
+# Profiles.
+
+
+def wants(state, **options):
+    return NspawnContainer({"name": "theirs", "state": "stopped", **options}).plan(known(state)).want
+
+
+def test_restricted_is_everything_that_can_be_said(host):
+    want = wants(host["theirs"], hardening="restricted", memory="64M", tmpfs=["/var/cache"])
+    assert (want["private_users"], want["no_new_privileges"], want["read_only"]) == ("pick", True, True)
+    assert (want["cap_drop"], want["capabilities"], want["ambient_capabilities"]) == (("ALL",), (), ())
+    assert (want["memory"], want["cpus"], want["pids_limit"]) == (64 * MIB, 100_000, 256)
+    assert want["tmpfs"] == ("/tmp:mode=1777,noexec,nosuid,nodev,size=64m", "/var/cache")
+    assert [row["source"] for row in want["binds"]] == ["/mnt", "/srv"]
+    assert (want["overlays"], want["system_call_filter"]) == ((), ())
+
+
+def test_named_capabilities_are_all_that_is_left(host):
+    want = wants(host["theirs"], hardening="restricted", capabilities=["SETUID", "SETGID"])
+    assert want["capabilities"] == ("SETGID", "SETUID")
+    assert {"SETUID", "SETGID", "ALL"}.isdisjoint(want["cap_drop"])
+    assert {"SYS_ADMIN", "NET_ADMIN", "BPF"} <= set(want["cap_drop"])
+
+
+def test_baseline_says_nothing_of_what_a_system_needs(host):
+    want = wants(host["theirs"], hardening="baseline")
+    assert {"read_only", "cap_drop", "private_users", "memory", "no_new_privileges"}.isdisjoint(want)
+    assert wants(host["theirs"], hardening="privileged") == {}
+
+
+def test_what_leads_out_is_drift(host):
+    odd = {
+        "settings": {"Service.Environment": ("A=1", "SYSTEMD_SECCOMP=0"), "Service.Restart": "always"},
+        "binds": ({"source": "/dev/kvm"}, {"source": "/run"}, {"source": "/srv/data", "read_only": True}),
+        "system_call_filter": ("@keyring", "~ptrace"),
+        "network_veth": False,
+    }
+    state = replace(host["theirs"], config={**host["theirs"].config, **odd})
+    made = NspawnContainer({"name": "theirs", "state": "stopped", "hardening": "baseline"}).plan(known(state))
+    assert sorted(change.name for change in made.changes) == [
+        "binds[/dev/kvm]",
+        "binds[/run]",
+        "network_veth",
+        "settings[Service.Environment]",
+        "system_call_filter",
+    ]
+    excepted = ["binds", "settings", "system_call_filter", "network_veth"]
+    spec = {"name": "theirs", "state": "stopped", "hardening": "baseline", "hardening_exceptions": excepted}
+    assert not NspawnContainer(spec).plan(known(state))
+
+
+def test_a_profile_that_is_no_longer_declared_goes_back(host):
+    state = replace(host["theirs"], config={**host["theirs"].config, "cap_drop": ("ALL",), "no_new_privileges": True})
+    wanted = NspawnContainer({"name": "theirs", "state": "stopped"}, applied={"hardening": "restricted"})
+    want = wanted.plan(known(state)).want
+    assert (want["cap_drop"], want["no_new_privileges"], want["memory"]) == ((), False, "max")
+
+
+@pytest.mark.parametrize(
+    ("profile", "more", "words"),
+    [
+        ("baseline", {"binds": [{"source": "/run/docker.sock"}]}, "anything can be started"),
+        ("baseline", {"binds": [{"source": "/proc/sys"}]}, "reaches the kernel"),
+        ("baseline", {"binds": [{"source": "/dev/kvm"}]}, "reaches hardware"),
+        ("baseline", {"overlays": [{"path": "/x", "lower": ["/srv"], "upper": "/sys"}]}, "reaches the kernel"),
+        ("baseline", {"network_veth": False}, "belongs to the host"),
+        ("baseline", {"settings": {"Network": {"Private": False}}}, "belongs to the host"),
+        ("baseline", {"settings": {"Service": {"Environment": "SYSTEMD_SECCOMP=0"}}}, "confines less"),
+        ("baseline", {"settings": {"Service": {"ExecStart": "/bin/x"}}}, "in another way"),
+        ("baseline", {"settings": {"Service": {"DevicePolicy": "auto"}}}, "reaches hardware"),
+        ("baseline", {"system_call_filter": ["bpf"]}, "lets bpf through"),
+        ("restricted", {"private_users": "no"}, "root of the host"),
+        ("restricted", {"private_users": "identity"}, "root of the host"),
+        ("restricted", {"private_users": "0:65536"}, "root of the host"),
+        ("restricted", {"cap_drop": ["SYS_TIME"]}, "name them in capabilities"),
+        ("restricted", {"no_new_privileges": False}, "gain rights"),
+        ("restricted", {"read_only": False}, "change itself"),
+        ("restricted", {"memory": "max"}, "all of the host's memory"),
+        ("restricted", {"hardening_exceptions": ["nosuch"]}, "no profile speaks of nosuch"),
+    ],
+)
+def test_what_breaks_a_profile_is_refused(profile, more, words):
+    with pytest.raises(StrataError) as refused:
+        NspawnContainer({"name": "a", "hardening": profile, **more})
+    assert words in str(refused.value)
+    if "hardening_exceptions" not in more:
+        NspawnContainer({"name": "a", "hardening": profile, "hardening_exceptions": list(more), **more})
+
+
+def test_capabilities_lead_out_where_there_is_no_user_namespace():
+    NspawnContainer({"name": "a", "hardening": "baseline", "capabilities": ["SYS_TIME"]})
+    with pytest.raises(StrataError, match="SYS_TIME gives rights that lead to the host"):
+        NspawnContainer({"name": "a", "hardening": "baseline", "capabilities": ["SYS_TIME"], "private_users": "no"})
 
 
 # Files in systemd's syntax.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def stop_and_forget(name: str) -> None:
 def tiny():
     """A tree of busybox, and a bridge."""
     (TINY / "usr/lib").mkdir(parents=True)
-    for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root", "run"):
+    for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root", "run", "lib", "sbin", "var"):
         (TINY / folder).mkdir()
     shutil.copy("/usr/bin/busybox", TINY / "bin/busybox")
     for applet in ("sh", "sleep"):
@@ -284,6 +285,111 @@ class TestNspawnContainer(Convergence):
         assert "/srv/data" not in Path(f"/proc/{leader(self.case.name)}/mountinfo").read_text()
         assert "/dev/zero" not in show(self.case.name, "DeviceAllow")
 
+    def test_restricted_as_it_is_seen_from_inside(self):
+        """Through /proc of the machine's own program; then what lifts it by hand, and a killed systemd-nspawn."""
+        name = self.case.name
+        spec = {
+            "image": str(TINY),
+            "boot": False,
+            "command": ["/bin/sh", "-c", "echo x >/x; echo x >/tmp/x; echo x >/run/x; exec /bin/sleep 99999"],
+            "hardening": "restricted",
+            "memory": "64M",
+            "timezone": "off",
+            "restart": "if_needed",
+        }
+        self.foretold(spec)
+        self.unchanged(spec)
+
+        def holds() -> None:
+            first = leader(name)
+            proc = Path(f"/proc/{first}")
+            status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
+            assert [status[key] for key in ("CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb")] == ["0" * 16] * 5
+            assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+            assert int(status["Uid"].split()[0]) >= 65536
+            assert (proc / "uid_map").read_text().split()[1] != "0"
+            assert os.readlink(proc / "ns/net") != os.readlink("/proc/self/ns/net")
+            mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+            flags = {words[4]: set(words[5].split(",")) for words in mounts}
+            assert "ro" in flags["/"]
+            assert {"rw", "nosuid", "nodev", "noexec"} <= flags["/tmp"]
+            assert {"nosuid", "nodev"} <= flags["/run"]
+            assert "ro" in flags["/proc/sys"]
+            inside = proc / "root"
+            assert [(inside / path).exists() for path in ("x", "tmp/x", "run/x")] == [False, True, True]
+            self.sees({"memory.max": str(64 << 20), "cpu.max": "100000 100000", "pids.max": "256"})
+
+        holds()
+        swap_settings("NoNewPrivileges=yes", "NoNewPrivileges=no")(name)
+        swap_settings("DropCapability=all", "DropCapability=CAP_KILL")(name)
+        drop_in = UNITS / f"{unit(name)}.d" / "50-strata.conf"
+        drop_in.write_text(drop_in.read_text() + "\n[Service]\nEnvironment=SYSTEMD_SECCOMP=0\n")
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", unit(name))
+        told = self.foretold(spec)
+        assert {"no_new_privileges", "cap_drop", "settings[Service.Environment]"} <= {
+            change["field"] for change in told["changes"]
+        }
+        holds()
+        for lifts, words in (
+            ({"private_users": "no"}, "root of the host"),
+            ({"binds": [{"source": "/run/dbus/system_bus_socket"}]}, "anything can be started on the host"),
+        ):
+            with pytest.raises(Failed, match=words):
+                self.apply({**spec, **lifts}, check=True)
+
+        stale = Path(f"/run/systemd/nspawn/unix-export/{name}")
+        run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", unit(name))
+        end = time.monotonic() + 20
+        while show(name, "ActiveState") not in ("failed", "inactive"):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert stale.is_mount()
+        assert self.foretold(spec)["changed"]
+        holds()
+
+    def test_machines_of_a_read_only_image(self):
+        """Two that share a tree, one with a clone of it, one on a disk: in one stack, with the images."""
+        name = self.case.name
+        disk = TREES / "tiny.raw"
+        with disk.open("wb") as file:
+            file.truncate(16 * 1024**2)
+        run("mke2fs", "-q", "-F", "-t", "ext4", "-d", str(TINY), str(disk))
+        command = {"boot": False, "command": ["/bin/sleep", "99999"], "timezone": "off"}
+        shares = {**command, "read_only": True}
+        machines = {
+            f"{name}-a": {**shares, "image": f"{name}-golden"},
+            f"{name}-b": {**shares, "image": f"{name}-golden"},
+            f"{name}-own": {**command, "image": f"{name}-golden"},
+            f"{name}-disk": {**shares, "image": f"{name}-disc"},
+        }
+        entries = [
+            {"nspawn_image": {"name": f"{name}-golden", "source": {"rootfs": str(TINY)}, "read_only": True}},
+            {"nspawn_image": {"name": f"{name}-disc", "source": {"raw": str(disk)}, "read_only": True}},
+            *({"nspawn_container": {"name": machine, **spec}} for machine, spec in machines.items()),
+        ]
+        stack = {"name": self.owner, "prune": True, "resources": entries}
+        try:
+            forecast = call("stack", stack, check=True)
+            assert call("stack", stack)["diff"] == forecast["diff"]
+            assert call("stack", stack)["changed"] is False
+            leaders = {machine: Path(f"/proc/{leader(machine)}") for machine in machines}
+            writable = {}
+            for machine, proc in leaders.items():
+                mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+                writable[machine] = "rw" in [words[5] for words in mounts if words[4] == "/"][-1].split(",")
+            assert writable == {machine: machine.endswith("-own") for machine in machines}
+            assert (IMAGES / f"{name}-a").readlink() == (IMAGES / f"{name}-b").readlink() == IMAGES / f"{name}-golden"
+            own = IMAGES / f"{name}-own"
+            assert not own.is_symlink()
+            assert os.path.samestat(os.stat(leaders[own.name] / "root/bin/busybox"), os.stat(own / "bin/busybox"))
+            with pytest.raises(Failed, match="in use by"):
+                call("nspawn_image", {"name": f"{name}-golden", "state": "absent"})
+        finally:
+            call("stack", {**stack, "resources": []})
+        assert [entry for entry in os.listdir(IMAGES) if name in entry] == []
+        assert name not in run("machinectl", "list", "--no-legend")
+
     def test_a_machine_that_never_gets_ready_says_its_last_words(self):
         tree = TREES / "stuck"
         shutil.copytree(TINY, tree, symlinks=True)
@@ -361,48 +467,67 @@ class TestNspawnContainer(Convergence):
 
 
 class TestDebian:
-    """A whole Debian, on a bridge."""
+    """A whole Debian, on a bridge, from an image of it."""
 
     @pytest.fixture
     def deb(self):
-        link = IMAGES / "deb"
-        made = not link.exists()
-        if made:
+        link, data = IMAGES / "deb", Path("/srv/data")
+        made = [path for path in (link, data) if not path.exists()]
+        if link in made:
             link.symlink_to(IMAGES / "trixie")  # somebody's own link is as good as a tree
+        if data in made:
+            data.mkdir()
         bridge = not Path("/sys/class/net/br0").exists()
         if bridge:
             run("ip", "link", "add", "br0", "type", "bridge")
-        call("nspawn_container", {"name": "deb", "state": "absent"})
-        yield "deb"
-        call("nspawn_container", {"name": "deb", "state": "absent"})
+        for machine in ("deb", "build"):  # of the demonstration, and of the documentation's examples
+            call("nspawn_container", {"name": machine, "state": "absent"})
+        call("nspawn_image", {"name": "golden", "state": "absent"})
+        gone = {"name": "test-debian", "prune": True, "resources": []}
+        yield gone["name"]
+        call("stack", gone)
         assert link.exists(), "the tree was removed"
-        if made:
-            link.unlink()
+        for path in made:
+            path.unlink() if path.is_symlink() else path.rmdir()
         if bridge:
             run("ip", "link", "delete", "br0")
 
-    def test_a_debian_tree_boots_changes_live_and_powers_off(self, deb):
-        spec = {
-            "name": deb,
-            "image": "/var/lib/machines/deb",
+    def test_a_clone_of_a_golden_debian_boots_changes_live_and_powers_off(self, deb):
+        golden = {"name": "golden", "source": {"rootfs": "/var/lib/machines/deb"}, "read_only": True}
+        build = {
+            "name": "build",
+            "image": "golden",
+            "ephemeral": False,
             "state": "started",
-            "boot": True,
+            "enabled": True,
             "network_bridge": "br0",
-            "memory": "2G",
-            "cpus": 1.5,
-            "private_users": "pick",
+            "ports": ["tcp:8080:80"],
+            "binds": [{"source": "/srv/data", "path": "/data", "read_only": True}],
+            "memory": "1G",
+            "cpus": 1,
+            "pids_limit": 512,
+            "hardening": "baseline",
+            "settings": {"Exec": {"Hostname": "build"}},
         }
-        call("nspawn_container", spec)
-        assert run("systemctl", f"--machine={deb}", "is-system-running", check=False) in ("running", "degraded")
-        seen = look(deb)
-        assert (seen["memory.max"], seen["cpu.max"]) == (str(2 << 30), "150000 100000")
-        assert Path("/sys/class/net/vb-deb/master").resolve().name == "br0"
-        assert Path(f"/proc/{leader(deb)}/uid_map").read_text().split()[1] != "0"
-        process = leader(deb)
-        assert call("nspawn_container", spec)["changed"] is False
-        call("nspawn_container", {**spec, "memory": "1G", "cpus": 1})
-        seen = look(deb)
-        assert (seen["memory.max"], seen["cpu.max"], leader(deb)) == (str(1 << 30), "100000 100000", process)
-        call("nspawn_container", {"name": deb, "state": "stopped"})
-        assert show(deb, "Result") == "success"
-        assert look(deb)["running"] is False
+
+        def stack(**changed) -> dict:
+            entries = [{"nspawn_image": golden}, {"nspawn_container": {**build, **changed}}]
+            return call("stack", {"name": deb, "resources": entries})
+
+        stack()
+        assert run("systemctl", "--machine=build", "is-system-running", check=False) in ("running", "degraded")
+        seen = look("build")
+        assert (seen["memory.max"], seen["cpu.max"], seen["pids.max"]) == (str(1 << 30), "100000 100000", "512")
+        assert seen["UnitFileState"] == "enabled"
+        assert Path("/sys/class/net/vb-build/master").resolve().name == "br0"
+        process = leader("build")
+        assert Path(f"/proc/{process}/uid_map").read_text().split()[1] != "0"
+        assert " /data ro" in Path(f"/proc/{process}/mountinfo").read_text()
+        assert "Hostname=build\n" in seen["settings"]  # until the guest's systemd has read its own /etc/hostname
+        assert stack()["changed"] is False
+        stack(memory="2G", cpus=1.5)
+        seen = look("build")
+        assert (seen["memory.max"], seen["cpu.max"], leader("build")) == (str(2 << 30), "150000 100000", process)
+        call("nspawn_container", {"name": "build", "state": "stopped"})
+        assert show("build", "Result") == "success"
+        assert look("build")["running"] is False
