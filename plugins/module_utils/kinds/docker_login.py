@@ -73,7 +73,9 @@ class DockerLogin(Resource):
     def observe(self, engine: _Desk, state: State) -> State:
         if self.target == "absent":
             return state
-        given = {option: self.spec[option] for option in ("username", "password") if option in self.spec}
+        given: dict[str, Any] = {
+            option: self.spec[option] for option in ("username", "password") if option in self.spec
+        }
         new = any(state.config.get(option) != value for option, value in given.items())
         if (new or not state.exists) and len(given) < 2:
             missing = "username" if "username" not in given else "password"

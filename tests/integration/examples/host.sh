@@ -22,7 +22,9 @@ printf 'FROM busybox:latest\nENV GREETING=hello\n' >/srv/myweb/Dockerfile
 
 mkdir -p /srv/registry
 # bcrypt(3) of "correct horse"
-printf 'deploy:%s\n' '$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2' >/srv/registry/users
+cat >/srv/registry/users <<'USERS'
+deploy:$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2
+USERS
 cat >/srv/registry/config.yml <<'CONFIG'
 version: 0.1
 storage: {inmemory: {}}
