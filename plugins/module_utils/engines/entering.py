@@ -134,8 +134,13 @@ enter() {
 (enter "$@")
 status=$?
 case $status in
-129 | 137 | 143) # killed, as everything is in a guest that is stopped
-    (enter /bin/sh -c :) </dev/null >/dev/null 2>&1 || echo "$token gone" >&2
+129 | 137 | 143) # killed, as everything is in a guest that is stopped, which takes a while to be gone
+    for pause in 0 1 2 4; do
+        sleep "$pause"
+        (enter /bin/sh -c :) </dev/null >/dev/null 2>&1 && continue
+        echo "$token gone" >&2
+        break
+    done
     ;;
 255) # which ssh(1) says of itself, too
     echo "$token 255" >&2
