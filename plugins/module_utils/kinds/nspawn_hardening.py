@@ -50,7 +50,7 @@ OPTIONS = {
 _KNOWN = sorted({"settings", *(option for options in OPTIONS.values() for option in options)})
 _LIMITS = ("memory", "cpus", "pids_limit")
 _NETWORKS = tuple(f"network_{word}" for word in ("bridge", "zone", "veth_extra", "interfaces", "macvlan", "ipvlan"))
-_ROOT = "makes root of the machine root of the host"
+_ROOT = "it makes root of the machine root of the host"
 
 # What changes systemd-nspawn itself, by a variable of its own (systemd: docs/ENVIRONMENT.md).
 _VARIABLES = re.compile(r"SYSTEMD_(SECCOMP|NSPAWN_(API_VFS_WRITABLE|USE_CGNS|SHARE_\w+))\b")

@@ -101,8 +101,10 @@ def settle(state: State, name: str, values: dict[str, Any], *, given: str | None
     cloned = facts.get("cloned")
     if "image" in values and values["image"] is None:
         values["image"] = cloned or own  # a stack no longer declares it
+    elif cloned and values.get("image") == own:
+        values["image"] = cloned  # said by where it is, and not by what it is of
     image = values.get("image", own)
-    if cloned and image not in (cloned, own):
+    if cloned and "image" in values and image != cloned:
         raise StrataError(
             f"it has a tree of its own, cloned from {cloned}, and what it wrote there would be lost",
             option="image",
@@ -143,7 +145,7 @@ def clone(name: str, image: str, owner: str) -> None:
     """Make a machine's tree from an image: whole, or not at all.
 
     Raises:
-        StrataError: The disk is full.
+        StrataError: The disk is full, or somebody else has made something in its place.
     """
     source = nspawn_images.find(os.path.basename(image))
     if source is None:
@@ -152,6 +154,8 @@ def clone(name: str, image: str, owner: str) -> None:
     with trees.held(nspawn.image_path(name)) as lock:
         if origin(name) == image:
             return  # a run that was killed has got this far
+        if nspawn_images.find(name) is not None:
+            raise StrataError(f"{place} came there meanwhile, and is not replaced", option="image")
         nspawn_images.sweep(name)
         work = trees.Work(nspawn_images.fresh(name), (lock,))
         os.mkdir(work.folder, 0o700)

@@ -351,8 +351,8 @@ def test_a_machine_of_a_read_only_image_gets_a_clone_that_goes_with_it(golden):
     assert (own / "etc").is_dir()
     assert not own.is_symlink()
     (own / "mine").write_text("")
-    assert not converged(image=str(golden))
-    assert not converged()
+    for same in ({"image": str(golden)}, {"image": "new"}, {}):
+        assert not converged(**same)
     drop_in = UnitFile(Path(nspawn.drop_in_path("new")).read_text())
     assert (drop_in.all("Unit", "RequiresMountsFor"), drop_in.last("X-Strata", "Image")) == ([], None)
     with pytest.raises(StrataError, match=r"cloned from .*/golden, and what it wrote there would be lost"):
@@ -385,6 +385,16 @@ def test_a_clone_that_was_killed_is_made_again(golden, monkeypatch):
     converged(image="golden")
     names = sorted(entry.name for entry in golden.parent.iterdir())
     assert names == ["build", "golden", "new", "new.strata.json"]
+
+
+def test_a_tree_that_comes_meanwhile_is_not_replaced(golden):
+    machine = NspawnContainer({"name": "new", "state": "stopped", "image": "golden"})
+    made = machine.plan(read_one(machine, None))
+    theirs = golden.parent / "new" / "theirs"
+    theirs.mkdir(parents=True)
+    with pytest.raises(StrataError, match="came there meanwhile, and is not replaced"):
+        carry_out(machine, None, made)
+    assert theirs.is_dir()
 
 
 def test_an_image_that_is_made_read_only_before_is_one_to_clone(golden, monkeypatch):

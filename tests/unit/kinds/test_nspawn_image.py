@@ -268,7 +268,6 @@ def test_limits_are_asked_for_once_and_only_of_subvolumes(images, monkeypatch):
 
     def run(argv, **_more):
         programs.append(argv)
-        # Recorded of machinectl show-image --property=Limit on systemd 257
         return subprocess.CompletedProcess(argv, 0, "Limit=1073741824\n\nLimit=18446744073709551615\n", "")
 
     monkeypatch.setattr(command, "run", run)

@@ -324,7 +324,6 @@ class TestNspawnContainer(Convergence):
         swap_settings("DropCapability=all", "DropCapability=CAP_KILL")(name)
         drop_in = UNITS / f"{unit(name)}.d" / "50-strata.conf"
         drop_in.write_text(drop_in.read_text() + "\n[Service]\nEnvironment=SYSTEMD_SECCOMP=0\n")
-        run("systemctl", "daemon-reload")
         run("systemctl", "restart", unit(name))
         told = self.foretold(spec)
         assert {"no_new_privileges", "cap_drop", "settings[Service.Environment]"} <= {
@@ -349,7 +348,7 @@ class TestNspawnContainer(Convergence):
         holds()
 
     def test_machines_of_a_read_only_image(self):
-        """Two that share a tree, one with a clone of it, one on a disk: in one stack, with the images."""
+        """Two that share a tree, and one with a clone of a disk: in one stack, with the images."""
         name = self.case.name
         disk = TREES / "tiny.raw"
         with disk.open("wb") as file:
@@ -360,12 +359,11 @@ class TestNspawnContainer(Convergence):
         machines = {
             f"{name}-a": {**shares, "image": f"{name}-golden"},
             f"{name}-b": {**shares, "image": f"{name}-golden"},
-            f"{name}-own": {**command, "image": f"{name}-golden"},
-            f"{name}-disk": {**shares, "image": f"{name}-disc"},
+            f"{name}-own": {**command, "image": f"{name}-disk"},
         }
         entries = [
             {"nspawn_image": {"name": f"{name}-golden", "source": {"rootfs": str(TINY)}, "read_only": True}},
-            {"nspawn_image": {"name": f"{name}-disc", "source": {"raw": str(disk)}, "read_only": True}},
+            {"nspawn_image": {"name": f"{name}-disk", "source": {"raw": str(disk)}, "read_only": True}},
             *({"nspawn_container": {"name": machine, **spec}} for machine, spec in machines.items()),
         ]
         stack = {"name": self.owner, "prune": True, "resources": entries}
@@ -380,9 +378,9 @@ class TestNspawnContainer(Convergence):
                 writable[machine] = "rw" in [words[5] for words in mounts if words[4] == "/"][-1].split(",")
             assert writable == {machine: machine.endswith("-own") for machine in machines}
             assert (IMAGES / f"{name}-a").readlink() == (IMAGES / f"{name}-b").readlink() == IMAGES / f"{name}-golden"
-            own = IMAGES / f"{name}-own"
+            own = IMAGES / f"{name}-own.raw"
             assert not own.is_symlink()
-            assert os.path.samestat(os.stat(leaders[own.name] / "root/bin/busybox"), os.stat(own / "bin/busybox"))
+            assert "/dev/loop" in run("losetup", "--associated", str(own))
             with pytest.raises(Failed, match="in use by"):
                 call("nspawn_image", {"name": f"{name}-golden", "state": "absent"})
         finally:
@@ -492,7 +490,7 @@ class TestDebian:
         if bridge:
             run("ip", "link", "delete", "br0")
 
-    def test_a_clone_of_a_golden_debian_boots_changes_live_and_powers_off(self, deb):
+    def test_a_clone_of_a_golden_debian_boots_and_powers_off(self, deb):
         golden = {"name": "golden", "source": {"rootfs": "/var/lib/machines/deb"}, "read_only": True}
         build = {
             "name": "build",
@@ -510,8 +508,8 @@ class TestDebian:
             "settings": {"Exec": {"Hostname": "build"}},
         }
 
-        def stack(**changed) -> dict:
-            entries = [{"nspawn_image": golden}, {"nspawn_container": {**build, **changed}}]
+        def stack() -> dict:
+            entries = [{"nspawn_image": golden}, {"nspawn_container": build}]
             return call("stack", {"name": deb, "resources": entries})
 
         stack()
@@ -525,9 +523,6 @@ class TestDebian:
         assert " /data ro" in Path(f"/proc/{process}/mountinfo").read_text()
         assert "Hostname=build\n" in seen["settings"]  # until the guest's systemd has read its own /etc/hostname
         assert stack()["changed"] is False
-        stack(memory="2G", cpus=1.5)
-        seen = look("build")
-        assert (seen["memory.max"], seen["cpu.max"], leader("build")) == (str(2 << 30), "150000 100000", process)
         call("nspawn_container", {"name": "build", "state": "stopped"})
         assert show("build", "Result") == "success"
         assert look("build")["running"] is False
