@@ -91,7 +91,7 @@ options:
       - How options are compared otherwise than usual, by their names; C(*) stands for all that aren't named.
       - V(strict) has a list or a mapping be exactly as declared, V(allow_more_present) leaves more of it as it is, and
         V(ignore) leaves the option as it is.
-      - Once a new container is needed for another reason, it is as declared in everything.
+      - Once a new container is needed for another reason, it is as declared in what is ignored, too.
       - What O(hardening) gives is always compared.
     type: dict
   container_default_behavior:

@@ -18,7 +18,7 @@ from ..engines.docker import DEFAULT, OWNER, Docker
 from ..engines.docker_build import familiar
 from ..engines.docker_images import DockerImages
 from . import docker_abilities, docker_hardening, docker_places, docker_reading, docker_wants
-from .docker_fields import FIELDS
+from .docker_fields import FIELDS, IGNORE
 from .docker_replacing import Replacing, ailing, is_ill, last_words
 
 _LIFTED_LIVE = ("pids_limit", "memory_swap", "restart_policy", "restart_retries", "networks")
@@ -77,6 +77,9 @@ class DockerContainer(Replacing):
             calm["state"] = "absent" if self.spec["cleanup"] or self.spec.get("auto_remove") else "stopped"
         return type(self)(calm, owner=self.owner, applied=self.applied)
 
+    def provides(self) -> list[Thing]:
+        return [("docker_container", self.name)]
+
     def needs(self) -> list[Thing]:
         image = [("docker_image", familiar(self.spec["image"]))] if "image" in self.spec else []
         return [*image, *super().needs(), *docker_places.needed(self.spec)]
@@ -101,7 +104,9 @@ class DockerContainer(Replacing):
         words = docker_wants.words_of(self.spec, self.settings_of())
         self._refuse_labels(want, words, image)
         want = docker_wants.beside(want, self.spec, image, state.config, facts.get("image_id"))
-        if state.exists and words and not facts.get("anew"):
+        if facts.get("anew"):  # there is nothing to be saved by ignoring it
+            words = {name: word for name, word in words.items() if word != IGNORE}
+        if state.exists and words:
             want = docker_wants.leniently(want, state.config, words, self.settings_of(), profile)
         return want
 

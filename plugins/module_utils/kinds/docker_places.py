@@ -15,11 +15,17 @@ from ..engines.docker import Docker, Document
 
 
 def needed(spec: Mapping[str, Any]) -> list[Thing]:
-    """Networks, and volumes that have a name: one that isn't there would be made by the daemon, without its options."""
+    """Networks, other containers, and volumes that have a name.
+
+    A volume that isn't there would be made by the daemon, without its options.
+    """
     sources = [bind.partition(":")[0] for bind in spec.get("volumes", ()) if ":" in bind]
     sources += [row["source"] for row in spec.get("mounts", ()) if row["type"] == "volume" and row.get("source")]
     volumes = [("docker_volume", source) for source in sources if not source.startswith("/")]
-    return [*volumes, *(("docker_network", row["name"]) for row in spec.get("networks", ()))]
+    modes = [str(spec.get(option, "")).partition(":") for option in ("network_mode", "ipc_mode", "pid_mode")]
+    others = [name for word, _colon, name in modes if word == "container" and name]
+    others += [one.partition(":")[0] for option in ("links", "volumes_from") for one in spec.get(option, ())]
+    return [*volumes, *(("docker_container", name) for name in others), *(("docker_network", row["name"]) for row in spec.get("networks", ()))]
 
 
 def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:

@@ -125,7 +125,7 @@ class Replacing(Resource):
         return time.time() - words.seconds(state["StartedAt"]) >= min(PROOF, self.patience / 2)
 
     def _put_back(self, engine: Docker, new: str, old: str, ran: bool) -> None:
-        engine.remove(new)
+        engine.remove(new, volumes=not self.spec["keep_volumes"])
         found = engine.inspect(old)
         if found is not None and found["Name"] != f"/{self.name}":
             engine.rename(old, self.name)
