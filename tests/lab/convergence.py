@@ -126,7 +126,7 @@ class Harness:
     def unchanged(self, spec: dict) -> None:
         for check in (True, False):
             again = self.apply(spec, check=check)
-            assert (again["changed"], again["changes"]) == (False, [])
+            assert (again["changed"], again["changes"]) == (False, []), again["changes"]
 
 
 class Convergence(Harness):

@@ -8,12 +8,12 @@ import calendar
 import copy
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from . import docker_networks
 from .docker_at import Body, Document, own
-from .docker_config import borrows_name, image_config, is_carried, variables
+from .docker_config import NO_LABEL, adds_no_label, borrows_name, image_config, is_carried, variables
 from .docker_values import bind_target
 from .docker_values_limits import check_beside, check_body, check_of
 from .docker_values_mounts import unnamed
@@ -21,13 +21,20 @@ from .docker_values_mounts import unnamed
 _FROM_IMAGE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Shell", "OnBuild")
 
 
-def carry(document: Document, image: Document | None, want: Mapping[str, Any], volumes: bool = True) -> Body:
+def carry(
+    document: Document,
+    image: Document | None,
+    want: Mapping[str, Any],
+    given: Collection[str] = (),
+    volumes: bool = True,
+) -> Body:
     """The body that makes the same container again, but from whatever image: what its image gave is left out.
 
     Args:
         document: The container.
         image: Its image.
         want: What the new one is to be, by option.
+        given: The paths at which the new image has volumes.
         volumes: Whether volumes without a name, and the data in them, go over to the new container.
     """
     settings = image_config(image)
@@ -47,30 +54,47 @@ def carry(document: Document, image: Document | None, want: Mapping[str, Any], v
         config["Healthcheck"] = check
     if borrows_name(document):
         config.pop("Hostname", None)
-    host["Mounts"] = [*_mounts(document, want, volumes), *(_unnamed_volumes(document) if volumes else ())]
+    carried = [*_mounts(document, volumes), *(_unnamed_volumes(document) if volumes else ())]
+    asked = own(document["Config"].get("Volumes"), settings.get("Volumes"))
+    host["Mounts"] = [mount for mount in carried if _stays(mount, asked, want, given)]
     if host.get("MaskedPaths") or host.get("Privileged"):
         for key in ("MaskedPaths", "ReadonlyPaths"):
             host.pop(key, None)  # the daemon's own defaults
-    if host.get("Privileged"):
-        host["SecurityOpt"] = [one for one in host.get("SecurityOpt") or () if one != "label=disable"]
+    if adds_no_label(host):
+        host["SecurityOpt"] = [one for one in host.get("SecurityOpt") or () if one != NO_LABEL]
     host.pop("ContainerIDFile", None)
     body = {**config, "HostConfig": {key: value for key, value in host.items() if value is not None}}
     docker_networks.carry_places(document, body)
     return body
 
 
-def _mounts(document: Document, want: Mapping[str, Any], volumes: bool) -> Iterator[Body]:
+def _stays(mount: Document, asked: Collection[str], want: Mapping[str, Any], given: Collection[str]) -> bool:
+    """Whether somebody still has a say for a mount: an option, the new image, or nobody against it.
+
+    Args:
+        mount: The mount.
+        asked: The paths at which the old container had volumes without a name by an option.
+        want: What the new one is to be, by option.
+        given: The paths at which the new image has volumes.
+    """
+    target = mount["Target"]
+    volumes = want.get("volumes", asked)
+    if target in asked and target not in volumes:
+        return False
+    if "mounts" not in want or target in {row["target"] for row in want["mounts"]}:
+        return True
+    return unnamed(mount) and (target in volumes or target in given)
+
+
+def _mounts(document: Document, volumes: bool) -> Iterator[Body]:
+    """The mounts in the long form; those without a name with the volumes that they stand for."""
     names = {mount["Destination"]: mount.get("Name") for mount in document.get("Mounts") or ()}
-    declared = None if "mounts" not in want else {row["target"] for row in want["mounts"]}
     for mount in document["HostConfig"].get("Mounts") or ():
-        carried, target = is_carried(mount, document), mount["Target"]
-        if not (declared is None or target in declared or carried):
-            continue
         if not unnamed(mount):
             yield dict(mount)
         elif volumes:
-            yield {**mount, "Source": mount.get("Source") or names.get(target)}
-        elif not carried:
+            yield {**mount, "Source": mount.get("Source") or names.get(mount["Target"])}
+        elif not is_carried(mount, document):
             yield {key: value for key, value in mount.items() if key != "Source"}
 
 

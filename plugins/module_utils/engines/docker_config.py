@@ -258,12 +258,22 @@ READ_ONLY = host("ReadonlyRootfs", False)
 # What it may do.
 
 
+NO_LABEL = "label=disable"
+
+
+def adds_no_label(settings: Mapping[str, Any], keys: Iterable[str] = ("Privileged", "PidMode", "IpcMode")) -> bool:
+    """Whether the daemon adds NO_LABEL to what it was told (moby: daemon/daemon_unix.go, generateSecurityOpt)."""
+    return any(settings.get(key) in (True, "host") for key in keys)
+
+
 def _read_security(document: Document, _image: Document) -> Any:
     settings = document["HostConfig"]
     options = set(SECURITY.parse(settings.get("SecurityOpt")))
+    if adds_no_label(settings):
+        options.discard(NO_LABEL)
     if settings.get("Privileged"):
-        options.discard("label=disable")  # the daemon's own addition
-    elif settings.get("MaskedPaths") == [] and settings.get("ReadonlyPaths") == []:
+        return tuple(sorted(options))
+    if settings.get("MaskedPaths") == [] and settings.get("ReadonlyPaths") == []:
         options.add(BARE_PATHS)
     return tuple(sorted(options))
 

@@ -46,8 +46,10 @@ class DockerContainer(Replacing):
 
     # What was declared.
 
+    began: float = 0
+    """When what one that is waited for had written before had ended, in seconds since 1970."""
     done: Mapping[str, Any] = {}
-    """What one that is waited for left with."""
+    """What it left with."""
 
     def check(self) -> None:
         docker_wants.complete(self.spec, self.options)
@@ -233,8 +235,11 @@ class DockerContainer(Replacing):
     def settled_on(self, engine: DockerImages, plan: Plan) -> Plan:
         if plan.state.facts["wanted_image"]["id"] is not None:
             return plan
-        state = self.observe(engine, plan.state)
-        return self.plan(replace(state, facts={**state.facts, "leftovers": None}))
+        # The name stands for another image now, in what is there, too.
+        state = self.read_many(engine, [self.name]).get(self.name, plan.state)
+        state = self.observe(engine, state)
+        facts = {"anew": plan.state.facts.get("anew"), "leftovers": None}
+        return self.plan(replace(state, facts={**state.facts, **facts}))
 
     def body(self, base: dict[str, Any], plan: Plan) -> dict[str, Any]:
         body: dict[str, Any] = {"HostConfig": {}, **base}
@@ -271,6 +276,9 @@ class DockerContainer(Replacing):
             docker_places.connect(engine, container, plan)
 
     def start(self, engine: DockerImages, plan: Plan) -> None:
+        if plan.target == "finished":
+            # Its first words may be older than the time at which the daemon says that it started.
+            self.began = docker_carry.seconds(self.there(engine)["State"]["FinishedAt"])
         engine.start(self.name)
 
     def stop(self, engine: DockerImages, plan: Plan) -> None:
@@ -287,7 +295,7 @@ class DockerContainer(Replacing):
         document = self.there(engine)
         status = engine.wait(document["Id"])
         vanishes = document["HostConfig"].get("AutoRemove")
-        self.done = {"status": status, "output": "" if vanishes else engine.logs(document["Id"])}
+        self.done = {"status": status, "output": "" if vanishes else engine.logs(document["Id"], since=self.began)}
         if self.spec["cleanup"]:
             engine.remove(document["Id"])
         if status:

@@ -54,7 +54,8 @@ class Replacing(Resource):
                 self.perform(engine, step, plan)
             return
         old = self.there(engine)
-        base = words.carry(old, engine.image(old["Image"]), plan.want, self.spec["keep_volumes"])
+        given = plan.state.facts["wanted_image"]["volumes"]
+        base = words.carry(old, engine.image(old["Image"]), plan.want, given, self.spec["keep_volumes"])
         base["Labels"][REPLACES] = old["Id"]
         new = self.make(engine, self.name + NEXT, self.body(base, plan))
         ran = words.runs(old)

@@ -11,7 +11,8 @@ from ..core.codec import MAX
 from ..core.errors import StrataError
 from ..core.field import Field
 from ..engines.docker_build import familiar
-from ..engines.docker_config import own
+from ..engines.docker_at import own
+from ..engines.docker_config import NO_LABEL, adds_no_label
 from ..engines.docker_limits import swap_beside
 from ..engines.docker_networks import MODES, shares
 from ..engines.docker_values import bracketed, joined, split_port
@@ -158,6 +159,8 @@ def beside(want: dict[str, Any], spec: Values, image: Values, config: Values, im
     if "exposed_ports" in want:
         published = {split_port(port)[2] for port in want.get("published_ports", config.get("published_ports", ()))}
         want["exposed_ports"] = tuple(sorted({*want["exposed_ports"]} - {*image["exposed_ports"]} - published))
+    if "security_opts" in want and adds_no_label({**config, **want}, ("privileged", "pid_mode", "ipc_mode")):
+        want["security_opts"] = tuple(word for word in want["security_opts"] if word != NO_LABEL)
     for name in ("mac_address", "platform"):
         if name in want and want[name] is None:
             del want[name]  # nothing to go back to

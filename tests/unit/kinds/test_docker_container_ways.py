@@ -190,7 +190,7 @@ def test_an_id_is_never_pulled(daemon):
 
 
 def test_a_job_runs_each_time_and_tells_what_it_said(daemon):
-    daemon.wait, daemon.logs = (lambda _id: 0), (lambda _id: "done\n")
+    daemon.wait, daemon.logs = (lambda _id: 0), (lambda _id, since: "done\n")
     resource = DockerContainer({**BASE, "detach": False})
     plan = resource.plan(observed(daemon, resource))
     assert plan.steps == ("run",), "it runs already"
@@ -206,7 +206,7 @@ def test_a_job_runs_each_time_and_tells_what_it_said(daemon):
 
 
 def test_a_job_that_fails(daemon):
-    daemon.wait, daemon.logs = (lambda _id: 3), (lambda _id: "no way\n")
+    daemon.wait, daemon.logs = (lambda _id: 3), (lambda _id, since: "no way\n")
     resource = DockerContainer({**BASE, "detach": False, "cleanup": True})
     with pytest.raises(StrataError, match="it left with status 3, saying: no way"):
         resource.run(daemon, resource.plan(observed(daemon, resource)))
@@ -284,7 +284,7 @@ def test_a_declared_volume_without_a_name_keeps_its_data(daemon):
     resource = DockerContainer({**BASE, "mounts": [{"target": "/own"}], "user": "7"})
     plan = resource.plan(observed(daemon, resource))
     assert names(plan) == ["user", "mounts[/a]"]
-    body = resource.body(docker_carry.carry(document, daemon.pictures["web:1.0"], plan.want), plan)
+    body = resource.body(docker_carry.carry(document, daemon.pictures["web:1.0"], plan.want, ["/data"]), plan)
     found = {mount["Target"]: mount.get("Source") for mount in body["HostConfig"]["Mounts"]}
     assert found["/own"] == "f" * 64
     assert set(found) == {"/own", "/data"}
@@ -293,12 +293,26 @@ def test_a_declared_volume_without_a_name_keeps_its_data(daemon):
     assert not resource.plan(observed(daemon, resource))
 
 
+def test_a_volume_without_a_name_that_nobody_has_a_say_for_stays_behind(daemon):
+    document, image = daemon.documents["web"], daemon.pictures["web:1.0"]
+    document["Config"]["Volumes"]["/asked"] = {}
+    document["Mounts"].append({"Type": "volume", "Name": "f" * 64, "Destination": "/asked", "RW": True})
+
+    def carried(want, given=("/data",)):
+        return {mount["Target"] for mount in docker_carry.carry(document, image, want, given)["HostConfig"]["Mounts"]}
+
+    assert carried({}) == carried({}, ()) == carried({"mounts": ()}) == {"/data", "/asked"}
+    assert carried({"volumes": ()}) == {"/data"}
+    assert carried({"mounts": ()}, ()) == {"/asked"}
+    assert carried({"mounts": (), "volumes": ()}, ()) == set()
+
+
 def test_what_is_carried_gives_way_to_what_is_declared(daemon):
     set_there(daemon, Binds=["/a:/x", "/b:/y"], Tmpfs={"/z": ""})
     mounts = [{"target": path, "type": "bind", "source": "/new"} for path in ("/x", "/z")]
     resource = DockerContainer({**BASE, "mounts": mounts})
     plan = resource.plan(observed(daemon, resource))
-    base = docker_carry.carry(daemon.documents["web"], daemon.pictures["web:1.0"], plan.want)
+    base = docker_carry.carry(daemon.documents["web"], daemon.pictures["web:1.0"], plan.want, ["/data"])
     host = resource.body(base, plan)["HostConfig"]
     assert (host["Binds"], host["Tmpfs"]) == (["/b:/y"], {})
     assert [mount["Target"] for mount in host["Mounts"]] == ["/x", "/z", "/data"]
@@ -401,6 +415,49 @@ def test_a_profile_forbids_it_unless_excepted(daemon, option, value):
     assert DockerContainer({**options, "hardening_exceptions": [group]})
 
 
+# What a daemon said of containers that were run by hand.
+
+
+def test_every_option_of_one_made_by_hand_is_read(Daemon, answer):
+    daemon = Daemon(every=answer("every"))
+    daemon.pictures = {"web:1.0": answer("imported")}
+    daemon.pictures[answer("imported")["Id"]] = answer("imported")
+    state = DockerContainer.read_many(daemon, ["every"])["every"]
+    export = DockerContainer.export("every", state)
+    some = {
+        "cpus": 0.5,
+        "devices": ["/dev/null:/dev/x:r"],
+        "exposed_ports": ["53/udp"],
+        "healthcheck": {
+            **{"test": ["CMD-SHELL", "/bin/busybox true"], "interval": "5s", "timeout": "2s"},
+            **{"retries": 2, "start_period": "1s", "start_interval": "500ms"},
+        },
+        "hostname": "inner",
+        "memory_swap": "96M",
+        "mounts": [
+            {"target": "/b", "source": "/srv/www", "type": "bind", "read_only": True},
+            {"target": "/scratch", "type": "tmpfs", "tmpfs_size": "1M", "tmpfs_mode": "1777"},
+        ],
+        "published_ports": ["127.0.0.1:8081:81/udp", "9000:90", "9001:91"],
+        "restart_retries": 4,
+        "security_opts": ["no-new-privileges"],
+        "state": "stopped",
+        "ulimits": ["nofile:1024:2048"],
+        "volumes": ["/srv/www:/a:ro", "/unnamed"],
+    }
+    assert {option: export.get(option) for option in some} == some
+    resource = DockerContainer(export)
+    assert not resource.plan(observed(daemon, resource))
+
+
+def test_the_last_words_of_a_check_are_told(Daemon, answer):
+    daemon = Daemon(sick=answer("sick"))
+    daemon.pictures[answer("sick")["Image"]] = answer("imported")
+    resource = DockerContainer({"name": "sick", "image": "web:1.0", "state": "healthy"})
+    state = observed(daemon, resource)
+    assert "its health check fails, saying: OCI runtime exec failed" in resource.explain(daemon, state)
+
+
 # What it costs to find that nothing changed.
 
 
@@ -432,9 +489,8 @@ class Session:
 
 
 def test_an_unchanged_one_costs_three_calls_and_the_version_is_known(answer, monkeypatch):
-    there, image = answer("plain"), answer("image")
-    listed = answer("containers")
-    container = next(one for one in listed if one["Names"] == ["/rec-plain"])
+    there, image, listed = answer("sick"), answer("imported"), answer("containers")
+    container = next(one for one in listed if one["Names"] == ["/sick"])
     session = Session(
         {
             "/containers/json": listed,
@@ -446,7 +502,7 @@ def test_an_unchanged_one_costs_three_calls_and_the_version_is_known(answer, mon
     engine = DockerContainer.open({})
     engine._local.client = session
     engine._meet(session)
-    resource = DockerContainer({"name": "rec-plain", "image": "web:1.0", "hardening": "privileged"})
+    resource = DockerContainer({"name": "sick", "image": "web:1.0", "hardening": "privileged"})
     assert not resource.plan(observed(engine, resource))
     assert session.asked == [
         "/containers/json",
