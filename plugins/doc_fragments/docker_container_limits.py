@@ -10,8 +10,8 @@ class ModuleDocFragment:
 options:
   memory_swap:
     description:
-      - The most memory and swap together, which is more than O(memory) or the same; V(unlimited) or V(-1) for no limit, V(0)
-        for the daemon's default of twice O(memory).
+      - The most memory and swap together, which is more than O(memory) or the same; V(unlimited) or V(-1) for no limit,
+        V(0) for the daemon's default of twice O(memory).
     type: str
   memory_reservation:
     description:

@@ -47,7 +47,7 @@ options:
         elements: str
       mac_address:
         description:
-          - A fixed MAC address on it. From Docker 25 on.
+          - A fixed MAC address on it, which only a new container can take. From Docker 25 on.
         type: str
       driver_opts:
         description:
@@ -59,8 +59,8 @@ options:
         type: int
   networks_cli_compatible:
     description:
-      - V(false) leaves networks that aren't named in O(networks) as they are, and connects a new container to the daemon's
-        C(bridge), too.
+      - V(false) leaves networks that aren't named in O(networks) as they are, and connects a new container to the
+        daemon's C(bridge), too.
     type: bool
     default: true
   purge_networks:
@@ -74,8 +74,8 @@ options:
     type: str
   published_ports:
     description:
-      - Ports to publish on the host, as C([address:][port:]container[/protocol]), ports or ranges of them. For a range of the
-        host's and one port of the container, the daemon chooses a free one.
+      - Ports to publish on the host, as C([address:][port:]container[/protocol]), ports or ranges of them. For a range
+        of the host's and one port of the container, the daemon chooses a free one.
     type: list
     elements: str
     aliases: [ports]
@@ -85,7 +85,8 @@ options:
     type: str
   exposed_ports:
     description:
-      - Ports that it tells others of, as C(port[/protocol]) or a range, besides those of the image and the published ones.
+      - Ports that it tells others of, as C(port[/protocol]) or a range, besides those of the image and the published
+        ones.
     type: list
     elements: str
     aliases: [exposed, expose]

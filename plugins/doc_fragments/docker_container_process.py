@@ -29,8 +29,8 @@ options:
     type: raw
   command_handling:
     description:
-      - V(compatibility) joins lists in O(command) and O(entrypoint) with blanks and splits them again as a shell does it,
-        and takes empty ones for not given. It is there for old tasks.
+      - V(compatibility) joins lists in O(command) and O(entrypoint) with blanks and splits them again as a shell does
+        it, and takes empty ones for not given. It is there for old tasks.
     type: str
     choices: [compatibility, correct]
     default: correct
@@ -88,8 +88,8 @@ options:
     suboptions:
       test:
         description:
-          - The command. A string is run by the container's shell; a list begins with V(CMD), V(CMD-SHELL) or V(NONE), which
-            is no check at all.
+          - The command. A string is run by the container's shell; a list begins with V(CMD), V(CMD-SHELL) or V(NONE),
+            which is no check at all.
         type: raw
       test_cli_compatible:
         description:

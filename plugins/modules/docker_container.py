@@ -12,9 +12,9 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Makes a container, keeps it as declared, starts, stops and removes it.
-  - Limits of cpu, memory and processes, the restart policy and networks change while it runs. Everything else needs a new
-    container, which takes over only once it is made, and has to prove itself before the old one goes. If it fails, the
-    old one is back.
+  - Limits of cpu, memory and processes, the restart policy and networks change while it runs. Everything else needs a
+    new container, which takes over only once it is made, and has to prove itself before the old one goes. If it
+    fails, the old one is back.
   - What a task doesn't name is carried over to the new container, volumes without a name and networks above all.
   - What the image gives counts as not set, so that it follows the image.
   - Tasks for C(community.docker.docker_container) run as they are. What differs is told in the collection's
@@ -57,8 +57,8 @@ options:
     type: bool
   pull:
     description:
-      - V(missing) or V(false) pulls an image that isn't on the host, V(never) doesn't. V(always) or V(true) asks the registry
-        whether it has another one under that name.
+      - V(missing) or V(false) pulls an image that isn't on the host, V(never) doesn't. V(always) or V(true) asks the
+        registry whether it has another one under that name.
       - An image that is named by its whole ID is never pulled.
     type: str
     default: missing
@@ -96,15 +96,15 @@ options:
     type: dict
   container_default_behavior:
     description:
-      - V(compatibility) has O(auto_remove), O(init), O(interactive), O(paused), O(privileged), O(read_only) and O(tty) be
-        V(false) and O(memory) unlimited where they are not given. It is there for old tasks.
+      - V(compatibility) has O(auto_remove), O(init), O(interactive), O(paused), O(privileged), O(read_only) and O(tty)
+        be V(false) and O(memory) unlimited where they are not given. It is there for old tasks.
     type: str
     choices: [compatibility, no_defaults]
     default: no_defaults
   detach:
     description:
-      - V(false) waits until it has left, and fails unless its status is 0. Its output is in RV(container.Output). It runs
-        anew each time.
+      - V(false) waits until it has left, and fails unless its status is 0. Its output is C(Output) in RV(container). It
+        runs anew each time.
     type: bool
   cleanup:
     description:
@@ -118,8 +118,8 @@ options:
     default: false
   recreate:
     description:
-      - Whether it is replaced. V(if_needed) or V(false) does so for changes that it can't take live, V(never) tells of them
-        in RV(restart_required), and V(always) or V(true) replaces it even if nothing changed.
+      - Whether it is replaced. V(if_needed) or V(false) does so for changes that it can't take live, V(never) tells of
+        them in RV(restart_required), and V(always) or V(true) replaces it even if nothing changed.
     type: str
     default: if_needed
   restart:

@@ -92,7 +92,8 @@ def _kernel(found: dict) -> dict | None:
 
 def differences(one: dict, other: dict) -> dict:
     """What of the one isn't so in the other; nothing and empty are the same."""
-    return {key: (value, other[key]) for key, value in one.items() if value != other[key] and (value or other[key])}
+    both = {key: (value, other.get(key)) for key, value in one.items()}
+    return {key: values for key, values in both.items() if values[0] != values[1] and any(values)}
 
 
 def pid(name: str) -> int:

@@ -263,7 +263,7 @@ class Docker:
         self._do(lambda client: client.unpause(container))
 
     def stop(self, container: str, timeout: int | None = None) -> None:
-        """Stop it within so many seconds, or the container's own stop timeout; one that is gone or stopped is fine."""
+        """Stop it within so many seconds, else its own stop timeout; one that is gone or stopped is fine."""
         self._found(lambda client: client.stop(container, timeout=timeout))
 
     def kill(self, container: str, signal: str | None = None) -> None:
@@ -305,7 +305,8 @@ class Docker:
 
     def logs(self, container: str, lines: int | str = "all", since: float = 0) -> str:
         """What a container wrote, or the end of it, or what it wrote since a time in seconds since 1970."""
-        params = {"stdout": 1, "stderr": 1, "tail": lines, "since": f"{since:.6f}"}  # older SDKs take whole seconds only
+        # The method of older SDKs takes whole seconds only.
+        params = {"stdout": 1, "stderr": 1, "tail": lines, "since": f"{since:.6f}"}
 
         def ask(client: Any) -> Any:
             answer = client._get(client._url("/containers/{0}/logs", container), params=params)

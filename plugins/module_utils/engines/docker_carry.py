@@ -110,6 +110,12 @@ def _unnamed_volumes(document: Document) -> list[Body]:
     ]
 
 
+def carried_volumes(document: Document) -> list[str]:
+    """The volumes without a name that came from a container that it replaced."""
+    found = document["HostConfig"].get("Mounts") or ()
+    return [mount["Source"] for mount in found if unnamed(mount) and mount.get("Source")]
+
+
 def finish(body: Body, declared: Mapping[str, str]) -> None:
     """Have all parts of a request agree.
 

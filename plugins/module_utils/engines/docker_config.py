@@ -20,7 +20,6 @@ from .docker_values import (
     SECURITY,
     TMPFS,
     bracketed,
-    parse_command,
     split_port,
 )
 from .docker_values_limits import DEVICE_RULES, DEVICES, NO_CHECK, check_beside, check_body, check_of, shown_check

@@ -116,14 +116,15 @@ def _write_ulimits(body: Body, value: Any) -> None:
     body["HostConfig"]["Ulimits"] = sent
 
 
+def _numbers(key: str) -> At:
+    return At(lambda document, _image: NUMBERS.parse(document["HostConfig"].get(key) or ""), host(key).write)
+
+
 MEMORY = At(limit("Memory").read, _write_memory)
 SWAP = At(_read_swap, _write_swap)
 CPUS = At(_read_cpus, _write_cpus)
 CPU_SHARE, CPU_PERIODS, CPU_QUOTA = number("CpuShares"), _without_nano("CpuPeriod"), _without_nano("CpuQuota")
-CPUSET_CPUS, CPUSET_MEMS = (
-    At(lambda document, _image, key=key: NUMBERS.parse(document["HostConfig"].get(key) or ""), host(key).write)
-    for key in ("CpusetCpus", "CpusetMems")
-)
+CPUSET_CPUS, CPUSET_MEMS = _numbers("CpusetCpus"), _numbers("CpusetMems")
 RESERVATION, KERNEL_MEMORY = number("MemoryReservation"), number("KernelMemory")
 SWAPPINESS = At(
     lambda document, _image: document["HostConfig"].get("MemorySwappiness"),  # zero is a value here

@@ -184,7 +184,8 @@ def parse_env(value: Mapping[Any, Any]) -> dict[str, str]:
         if not str(key) or "=" in str(key):
             raise ValueError(f"has {key!r}, which is no name of a variable")
         if item is None or isinstance(item, bool):
-            raise ValueError(f"gives {key} {'no value' if item is None else item}: quote it, or write '' for an empty one")
+            given = "no value" if item is None else item
+            raise ValueError(f"gives {key} {given}: quote it, or write '' for an empty one")
     return {str(key): str(item) for key, item in value.items()}
 
 

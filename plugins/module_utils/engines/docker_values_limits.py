@@ -14,15 +14,14 @@ from ..core.codec import BOOL, CPUS, INT, LINE, MAX, MEMORY, PIDS, SIZE, TEXTS, 
 from ..core.field import Field, decode, structure, table
 from .docker_values import set_of
 
-_UNLIMITED = ("0", "-1", "unlimited")
 
-
-def _or_unlimited(codec: Codec) -> Codec:
+def _or_unlimited(codec: Codec, *words: str) -> Codec:
     """The same values, with Docker's own words for no limit beside ``max``."""
-    return replace(codec, parse=lambda value: MAX if str(value).strip() in _UNLIMITED else codec.parse(value))
+    return replace(codec, parse=lambda value: MAX if str(value).strip() in words else codec.parse(value))
 
 
-MEMORY_LIMIT, CPU_LIMIT, PIDS_LIMIT = (_or_unlimited(codec) for codec in (MEMORY, CPUS, PIDS))
+MEMORY_LIMIT, CPU_LIMIT = _or_unlimited(MEMORY, "0"), _or_unlimited(CPUS, "0", "0.0")
+PIDS_LIMIT = _or_unlimited(PIDS, "0", "-1")
 
 
 def parse_bytes(value: Any) -> int:
@@ -170,7 +169,9 @@ def parse_device(text: str) -> list[str]:
     inner = rest[0] if rest else host
     rights = rest[1] if len(rest) > 1 else "rwm"
     if not host.startswith("/") or not inner.startswith("/") or len(rest) > 2 or not re.fullmatch(r"[rwm]+", rights):
-        raise ValueError(f"has {text!r}, which is no device: write /dev/sda, /dev/sda:/dev/xvda or /dev/sda:/dev/xvda:r")
+        raise ValueError(
+            f"has {text!r}, which is no device: write /dev/sda, /dev/sda:/dev/xvda or /dev/sda:/dev/xvda:r"
+        )
     return [f"{host}:{inner}:{''.join(right for right in 'rwm' if right in rights)}"]
 
 

@@ -21,7 +21,7 @@ from . import docker_abilities, docker_hardening, docker_places, docker_reading,
 from .docker_fields import FIELDS, IGNORE
 from .docker_replacing import Replacing, ailing, is_ill, last_words
 
-_LIFTED_LIVE = ("pids_limit", "memory_swap", "restart_policy", "restart_retries", "networks")
+_LIFTED_LIVE = ("pids_limit", "memory_swap", "restart_policy", "restart_retries")
 _QUOTA = ("cpu_quota", "cpu_period")
 
 
@@ -123,8 +123,11 @@ class DockerContainer(Replacing):
             )
 
     def cost(self, change: Change, state: State) -> Effect:
-        if change.field == "networks" and (state.facts["shares_network"] or not self.declared["networks"]):
-            return Effect.RECREATE
+        if change.field == "networks":
+            # A MAC address that comes with a connection to a running container is not taken (seen with Docker 26.1).
+            fixed = bool((change.after or {}).get("mac_address"))
+            none = state.facts["shares_network"] or not self.declared["networks"]
+            return Effect.RECREATE if fixed or none else change.effect
         field = self.field(change.field)
         if change.after == field.show(field.default) and change.field not in _LIFTED_LIVE:
             return Effect.RECREATE  # the daemon takes 0 and "" for "not given" when it updates
@@ -307,8 +310,4 @@ class DockerContainer(Replacing):
         # What is being replaced goes first: it must not come back when this run is cut short.
         for container in [*facts.get("leftovers", {}).values(), facts["id"]]:
             self.halt(engine, container)
-            engine.remove(container, volumes=not self.spec["keep_volumes"], **self._removal_wait())
-
-    def _removal_wait(self) -> dict[str, Any]:
-        wait = self.spec.get("removal_wait_timeout")
-        return {} if wait is None else {"timeout": wait}
+            self.discard(engine, container)

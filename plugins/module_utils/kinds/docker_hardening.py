@@ -116,12 +116,7 @@ def values(
     """
     exempt = exempted(given)
     rules = hardening.rules(given.get("hardening"))
-    found = {
-        option: rule.value
-        for aspect, rule in rules.items()
-        for option in OPTIONS[aspect]
-        if option not in exempt
-    }
+    found = {option: rule.value for aspect, rule in rules.items() for option in OPTIONS[aspect] if option not in exempt}
     for option in found.keys() & set(NAMESPACES):
         # Those of other containers are none of a profile's business.
         now = there.get(option)

@@ -25,7 +25,11 @@ def needed(spec: Mapping[str, Any]) -> list[Thing]:
     modes = [str(spec.get(option, "")).partition(":") for option in ("network_mode", "ipc_mode", "pid_mode")]
     others = [name for word, _colon, name in modes if word == "container" and name]
     others += [one.partition(":")[0] for option in ("links", "volumes_from") for one in spec.get(option, ())]
-    return [*volumes, *(("docker_container", name) for name in others), *(("docker_network", row["name"]) for row in spec.get("networks", ()))]
+    return [
+        *volumes,
+        *(("docker_container", name) for name in others),
+        *(("docker_network", row["name"]) for row in spec.get("networks", ())),
+    ]
 
 
 def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:

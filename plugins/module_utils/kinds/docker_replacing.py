@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import Any
@@ -104,7 +105,21 @@ class Replacing(Resource):
                 hint=error.hint,
                 entry=self.entry,
             ) from None
-        engine.remove(old, volumes=not self.spec["keep_volumes"])
+        self.discard(engine, old)
+
+    def discard(self, engine: Docker, container: str) -> None:
+        """Remove it, with its volumes without a name if the task says so."""
+        wait = self.spec.get("removal_wait_timeout")
+        patience = {} if wait is None else {"timeout": wait}
+        if self.spec["keep_volumes"]:
+            engine.remove(container, **patience)
+            return
+        document = engine.inspect(container)
+        engine.remove(container, volumes=True, **patience)
+        # Those that were carried over count as named for the daemon (moby: daemon/mounts.go, removeMountPoints).
+        for volume in words.carried_volumes(document) if document else ():
+            with contextlib.suppress(StrataError):  # another container has it, too
+                engine.remove_volume(volume)
 
     @property
     def patience(self) -> float:
@@ -126,7 +141,7 @@ class Replacing(Resource):
         return time.time() - words.seconds(state["StartedAt"]) >= min(PROOF, self.patience / 2)
 
     def _put_back(self, engine: Docker, new: str, old: str, ran: bool) -> None:
-        engine.remove(new, volumes=not self.spec["keep_volumes"])
+        self.discard(engine, new)
         found = engine.inspect(old)
         if found is not None and found["Name"] != f"/{self.name}":
             engine.rename(old, self.name)

@@ -10,8 +10,8 @@ from typing import Any
 from ..core.codec import MAX
 from ..core.errors import StrataError
 from ..core.field import Field
-from ..engines.docker_build import familiar
 from ..engines.docker_at import own
+from ..engines.docker_build import familiar
 from ..engines.docker_config import NO_LABEL, adds_no_label
 from ..engines.docker_limits import swap_beside
 from ..engines.docker_networks import MODES, shares
@@ -68,15 +68,17 @@ def check(spec: Values, fields: Iterable[Field]) -> None:
             if option in spec and spec.get(other):
                 raise StrataError(f"can't go with {other}: both limit the same cpu time", option=option)
     if spec.get("restart_retries") and spec.get("restart_policy") != "on-failure":
-        raise StrataError("needs restart_policy: on-failure beside it", option="restart_retries", value=spec["restart_retries"])
+        raise StrataError(
+            "needs restart_policy: on-failure beside it", option="restart_retries", value=spec["restart_retries"]
+        )
     mode = spec.get("network_mode")
     if shares(mode) and spec.get("networks"):
         raise StrataError("can't go with networks: it is no network", option="network_mode", value=mode)
     if spec.get("auto_remove") and spec.get("restart_policy", "no") != "no":
         raise StrataError("can't go with restart_policy: either it is removed or it starts again", option="auto_remove")
-    if spec.get("memory_swap", 0) > 0 and spec.get("memory") not in (None, MAX):
-        if spec["memory_swap"] < spec["memory"]:
-            raise StrataError("must be memory and swap together, and is less than memory", option="memory_swap")
+    memory, swap = spec.get("memory"), spec.get("memory_swap", 0)
+    if memory not in (None, MAX) and 0 < swap < memory:
+        raise StrataError("must be memory and swap together, and is less than memory", option="memory_swap")
     _check_targets(spec)
     _check_comparisons(spec.get("comparisons", {}), fields)
 
@@ -153,11 +155,12 @@ def beside(want: dict[str, Any], spec: Values, image: Values, config: Values, im
     if "mounts" in want:
         want["mounts"] = tuple(row for row in want["mounts"] if not _is_given(row, image["volumes"]))
     if "memory_swap" in want:
-        want["memory_swap"] = swap_beside(want["memory_swap"], want.get("memory", config.get("memory", MAX)))
+        want["memory_swap"] = swap_beside(want["memory_swap"], want.get("memory") or config.get("memory") or MAX)
     if "published_ports" in want:
         want["published_ports"] = _ports(want["published_ports"], spec, config)
     if "exposed_ports" in want:
-        published = {split_port(port)[2] for port in want.get("published_ports", config.get("published_ports", ()))}
+        ports = want["published_ports"] if "published_ports" in want else config.get("published_ports") or ()
+        published = {split_port(port)[2] for port in ports}
         want["exposed_ports"] = tuple(sorted({*want["exposed_ports"]} - {*image["exposed_ports"]} - published))
     if "security_opts" in want and adds_no_label({**config, **want}, ("privileged", "pid_mode", "ipc_mode")):
         want["security_opts"] = tuple(word for word in want["security_opts"] if word != NO_LABEL)
@@ -243,8 +246,8 @@ def _with_more(field: Field, want: Any, there: Any) -> Any:
     if isinstance(want, Mapping):
         return {**there, **want}
     if field.codec.row:
-        more = {**field.keyed(there), **field.keyed(want)}
-        return tuple(more[key] for key in sorted(more))
+        rows = {**field.keyed(there), **field.keyed(want)}
+        return tuple(rows[key] for key in sorted(rows))
     missing = [value for value in want if value not in there]
     if not missing:
         return there

@@ -81,7 +81,6 @@ CASES = {
             {
                 "name": "front",
                 "links": ["db"],
-                "mac_address": "02-42-AC-11-00-09",
                 "driver_opts": {"com.docker.network.endpoint.ifname": "web0"},
                 "aliases": ["www"],
             }
@@ -91,7 +90,6 @@ CASES = {
             "Aliases": ["www"],
             "IPAMConfig": {},
             "Links": ["db:db"],
-            "MacAddress": "02:42:ac:11:00:09",
             "DriverOpts": {"com.docker.network.endpoint.ifname": "web0"},
         },
     ),
@@ -356,7 +354,12 @@ def test_a_new_one_that_is_to_be_healthy_is_waited_for(daemon):
 
 @pytest.mark.parametrize(
     ("said", "nanoseconds", "shown"),
-    [("90", 90 * 10**9, "1m30s"), ("1.5s", 15 * 10**8, "1s500ms"), ("1h2us", 3600 * 10**9 + 2000, "1h2us"), (0, 0, "0s")],
+    [
+        ("90", 90 * 10**9, "1m30s"),
+        ("1.5s", 15 * 10**8, "1s500ms"),
+        ("1h2us", 3600 * 10**9 + 2000, "1h2us"),
+        (0, 0, "0s"),
+    ],
 )
 def test_durations(said, nanoseconds, shown):
     assert values.parse_span(said) == nanoseconds
@@ -367,6 +370,7 @@ def test_durations(said, nanoseconds, shown):
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
+        ("cpus", -1, "at least 0.01"),
         ("ulimits", ["nofile"], "no ulimit"),
         ("devices", ["fuse"], "no device"),
         ("device_cgroup_rules", ["c 42"], "no rule"),

@@ -293,6 +293,21 @@ def test_a_declared_volume_without_a_name_keeps_its_data(daemon):
     assert not resource.plan(observed(daemon, resource))
 
 
+def test_what_has_no_name_goes_with_its_container_where_the_task_says_so(daemon):
+    carried = {"Type": "volume", "Source": "a" * 64, "Target": "/data"}
+    named = {"Type": "volume", "Source": "named", "Target": "/named"}
+    set_there(daemon, Mounts=[carried, named])
+    resource = DockerContainer({**BASE, "state": "absent", "keep_volumes": False, "removal_wait_timeout": 5})
+    daemon.documents[daemon.documents["web"]["Id"]] = daemon.documents["web"]
+    resource.remove(daemon, resource.plan(resource.read_many(daemon, ["web"])["web"]))
+    container = daemon.documents["web"]["Id"]
+    assert daemon.told == [
+        ("stop", container, None),
+        ("remove", container, ("volumes", True), ("timeout", 5.0)),
+        ("remove_volume", "a" * 64),
+    ]
+
+
 def test_a_volume_without_a_name_that_nobody_has_a_say_for_stays_behind(daemon):
     document, image = daemon.documents["web"], daemon.pictures["web:1.0"]
     document["Config"]["Volumes"]["/asked"] = {}
@@ -390,7 +405,7 @@ def test_what_the_engine_leaves_out_is_an_error_and_leaves_nothing(Daemon):
     daemon = Daemon()
     daemon.left_out = ["Block I/O weight discarded."]
     resource = DockerContainer({**BASE, "blkio_weight": 100})
-    with pytest.raises(StrataError, match="Docker 26.1.5 .* does not do all that is declared: Block I/O weight"):
+    with pytest.raises(StrataError, match=r"Docker 26.1.5 .* does not do all that is declared: Block I/O weight"):
         resource.create(daemon, resource.plan(observed(daemon, resource)))
     assert verbs(daemon) == ["create", "remove"]
 
@@ -429,8 +444,8 @@ def test_every_option_of_one_made_by_hand_is_read(Daemon, answer):
         "devices": ["/dev/null:/dev/x:r"],
         "exposed_ports": ["53/udp"],
         "healthcheck": {
-            **{"test": ["CMD-SHELL", "/bin/busybox true"], "interval": "5s", "timeout": "2s"},
-            **{"retries": 2, "start_period": "1s", "start_interval": "500ms"},
+            "test": ["CMD-SHELL", "/bin/busybox true"], "interval": "5s", "timeout": "2s",
+            "retries": 2, "start_period": "1s", "start_interval": "500ms",
         },
         "hostname": "inner",
         "memory_swap": "96M",

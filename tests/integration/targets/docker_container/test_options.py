@@ -36,8 +36,8 @@ EVERYTHING = {
     "stop_signal": "SIGQUIT",
     "stop_timeout": 3,
     "healthcheck": {
-        **{"test": f"{BOX} true", "interval": "5s", "timeout": "2s"},
-        **{"retries": 2, "start_period": "1s", "start_interval": "500ms"},
+        "test": f"{BOX} true", "interval": "5s", "timeout": "2s",
+        "retries": 2, "start_period": "1s", "start_interval": "500ms",
     },
     "restart_policy": "on-failure",
     "restart_retries": 4,
@@ -138,7 +138,9 @@ class TestOptions(Harness):
 
     def test_many_in_one_stack(self):
         """Each with one option, beside its siblings: the bulk read tells them apart."""
-        alone = {name: EVERYTHING[name] for name in ("memory", "env", "healthcheck", "mounts", "devices", "log_options")}
+        alone = {
+            name: EVERYTHING[name] for name in ("memory", "env", "healthcheck", "mounts", "devices", "log_options")
+        }
         # The command line has options for these, and this version of it leaves them out of what it sends.
         alone["device_read_bps"] = [{"path": "/dev/vda", "rate": "1m"}]
         alone["device_write_iops"] = [{"path": "/dev/vda", "rate": 100}]
@@ -147,7 +149,9 @@ class TestOptions(Harness):
             for name, (option, value) in zip(self.names(len(alone)), alone.items())
         ]
         entries.append({"docker_container": {**entries[0]["docker_container"], "name": "strata-test-guest"}})
-        entries[-1]["docker_container"].update({"network_mode": f"container:{self.name}-1", "volumes_from": [self.names(2)[1]]})
+        entries[-1]["docker_container"].update(
+            {"network_mode": f"container:{self.name}-1", "volumes_from": [self.names(2)[1]]}
+        )
         self.made.update([*self.names(len(alone)), "strata-test-guest"])
         stack = {"name": self.owner, "resources": entries}
         assert call("stack", stack)["changed"]
@@ -200,7 +204,7 @@ class TestOptions(Harness):
         job = {"image": "web:1.0", "command": [BOX, "echo", "done"], "detach": False}
         done = self.foretold(job)
         assert (done["status"], done["container"]["Output"]) == (0, "done\n")
-        assert self.apply({**job, "cleanup": True})["container"]["Output"] == "done\n"
+        assert self.apply({**job, "cleanup": True})["container"]["Output"] == "done\n", "of this run alone"
         assert look(self.name) is None
         with pytest.raises(Failed, match="it left with status 3, saying: no way"):
             self.apply({"image": "web:broken", "detach": False, "cleanup": True})
