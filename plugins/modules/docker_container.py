@@ -12,15 +12,21 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Makes a container, keeps it as declared, starts, stops and removes it.
-  - Limits of cpu, memory and processes and the restart policy change while it runs. Everything else needs a new
-    container,
-    which takes over only once it is made, and has to prove itself before the old one goes. If it fails, the old one
-    is back.
+  - Limits of cpu, memory and processes, the restart policy and networks change while it runs. Everything else needs a
+    new container, which takes over only once it is made, and has to prove itself before the old one goes. If it
+    fails, the old one is back.
   - What a task doesn't name is carried over to the new container, volumes without a name and networks above all.
   - What the image gives counts as not set, so that it follows the image.
+  - Tasks for C(community.docker.docker_container) run as they are. What differs is told in the collection's
+    C(docs/migrating.md).
 extends_documentation_fragment:
   - strata.virt.over_docker
   - strata.virt.limits
+  - strata.virt.docker_container_process
+  - strata.virt.docker_container_limits
+  - strata.virt.docker_container_networks
+  - strata.virt.docker_container_storage
+  - strata.virt.docker_container_security
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
@@ -36,123 +42,91 @@ options:
       - V(started) makes, repairs and starts it, V(stopped) makes, repairs and stops it, V(present) makes and
         repairs it and
         leaves it running or not, V(absent) stops and removes it, and keeps its image and all of its volumes.
+      - V(healthy) starts it, too, and waits for its health check. One without a health check counts as healthy.
     type: str
-    choices: [started, present, stopped, absent]
+    choices: [started, present, healthy, stopped, absent]
     default: started
-  image:
+  healthy_wait_timeout:
     description:
-      - The image to run, by name or ID. Images are compared by ID. It has to be on the host already.
-      - Required unless O(state=absent).
-    type: str
-  command:
+      - How many seconds O(state=healthy) waits. V(0) is for ever.
+    type: float
+    default: 300
+  paused:
     description:
-      - The command to run, as a list or as a string that is split as a shell does it. Empty means that of the image.
-    type: raw
-  env:
-    description:
-      - Environment variables on top of those of the image. Others are taken away. Quote numbers and booleans.
-    type: dict
-  labels:
-    description:
-      - Labels to set. Others stay as they are.
-    type: dict
-  user:
-    description:
-      - Who it runs as, C(user[:group]) by name or number. Empty means whom the image says.
-    type: str
-  restart_policy:
-    description:
-      - When the daemon starts it again. Put V(no) in quotes.
-    type: str
-    choices: ["no", on-failure, always, unless-stopped]
-  published_ports:
-    description:
-      - Ports to publish on the host, as C([address:][port:]container[/protocol]), ports or ranges of them.
-    type: list
-    elements: str
-  volumes:
-    description:
-      - What to mount, as C(/host/path:/path[:ro]), C(volume:/path) or C(/path) for a volume without a name.
-    type: list
-    elements: str
-  networks:
-    description:
-      - The networks that it is connected to, and no others. An empty list means none at all, not even the daemon's
-        C(bridge).
-      - They change while it runs, unless it shares the host's or another container's network, or is to have none.
-    type: list
-    elements: dict
-    suboptions:
-      name:
-        description:
-          - The network, such as M(strata.virt.docker_network) makes it.
-        type: str
-        required: true
-      ipv4_address:
-        description:
-          - A fixed address on it.
-        type: str
-      ipv6_address:
-        description:
-          - A fixed IPv6 address on it.
-        type: str
-      aliases:
-        description:
-          - Further names by which others on the network find it.
-        type: list
-        elements: str
-  tmpfs:
-    description:
-      - Where to mount empty file systems in memory, as C(/path[:options]).
-    type: list
-    elements: str
-  capabilities:
-    description:
-      - Capabilities to add. With O(hardening=restricted), the only ones that it has.
-    type: list
-    elements: str
-  cap_drop:
-    description:
-      - Capabilities to drop.
-    type: list
-    elements: str
-  security_opts:
-    description:
-      - Security options, as for C(docker run --security-opt). A seccomp profile is given as its JSON.
-    type: list
-    elements: str
-  read_only:
-    description:
-      - Whether the root file system is read-only.
+      - Whether its processes are frozen, where it is to be started. Not given, it is not.
     type: bool
-  hardening:
+  pull:
     description:
-      - A profile that gives every security option, so that whatever somebody loosened is seen and repaired.
-      - V(privileged) has no opinion.
-      - V(baseline) lets nothing through that is known to lead to the host. No privileged mode, no namespaces or
-        devices of the
-        host, no added capabilities but those named, no lifted confinement, no engine's socket, no writable
-        C(/proc), C(/sys)
-        or C(/dev).
-      - V(restricted) adds to it. No capabilities but those named, no new privileges, a read-only root with C(/tmp) and
-        C(/run) in memory, the image's own user if it isn't root, else 65534:65534, and limits of memory, cpu and
-        processes,
-        which are 512M, 1 and 256 where they aren't given.
-      - An option that breaks the profile is an error, unless O(hardening_exceptions) names it.
+      - V(missing) or V(false) pulls an image that isn't on the host, V(never) doesn't. V(always) or V(true) asks the
+        registry whether it has another one under that name.
+      - An image that is named by its whole ID is never pulled.
     type: str
-    choices: [privileged, baseline, restricted]
-  hardening_exceptions:
+    default: missing
+  pull_check_mode_behavior:
     description:
-      - Options that the profile has no opinion on; C(privileged), C(host_namespaces) and C(devices), too.
-    type: list
-    elements: str
+      - Has no effect. Check mode asks the registry, too, and tells what it has.
+    type: str
+    choices: [image_not_present, always]
+    default: image_not_present
+  image_comparison:
+    description:
+      - Which image says what counts as given by it, the one that is declared or the one that the container has.
+    type: str
+    choices: [desired-image, current-image]
+    default: desired-image
+  image_label_mismatch:
+    description:
+      - V(fail) has it fail where O(comparisons) says V(strict) of labels and the image has others than declared.
+    type: str
+    choices: [ignore, fail]
+    default: ignore
+  image_name_mismatch:
+    description:
+      - Whether a container of the same image under another name is replaced.
+    type: str
+    choices: [ignore, recreate]
+    default: ignore
+  comparisons:
+    description:
+      - How options are compared otherwise than usual, by their names; C(*) stands for all that aren't named.
+      - V(strict) has a list or a mapping be exactly as declared, V(allow_more_present) leaves more of it as it is, and
+        V(ignore) leaves the option as it is.
+      - Once a new container is needed for another reason, it is as declared in what is ignored, too.
+      - What O(hardening) gives is always compared.
+    type: dict
+  container_default_behavior:
+    description:
+      - V(compatibility) has O(auto_remove), O(init), O(interactive), O(paused), O(privileged), O(read_only) and O(tty)
+        be V(false) and O(memory) unlimited where they are not given. It is there for old tasks.
+    type: str
+    choices: [compatibility, no_defaults]
+    default: no_defaults
+  detach:
+    description:
+      - V(false) waits until it has left, and fails unless its status is 0. Its output is C(Output) in RV(container). It
+        runs anew each time.
+    type: bool
+  cleanup:
+    description:
+      - Whether it is removed then.
+    type: bool
+    default: false
+  output_logs:
+    description:
+      - Has no effect. The output is always in the result of O(detach=false).
+    type: bool
+    default: false
   recreate:
     description:
-      - Whether it is replaced. V(if_needed) does so for changes that it can't take live, V(never) tells of them in
-        RV(restart_required), and V(always) replaces it even if nothing changed.
+      - Whether it is replaced. V(if_needed) or V(false) does so for changes that it can't take live, V(never) tells of
+        them in RV(restart_required), and V(always) or V(true) replaces it even if nothing changed.
     type: str
-    choices: [never, if_needed, always]
     default: if_needed
+  restart:
+    description:
+      - V(always) or V(true) restarts it even if nothing changed, where it is to be started. Else V(never).
+    type: str
+    default: never
   timeout:
     description:
       - How long a new container may take to become healthy, in seconds or as V(5m). One without a health check has
@@ -160,12 +134,33 @@ options:
         for two seconds.
     type: str
     default: "60"
+  force_kill:
+    description:
+      - Whether it is killed instead of stopped.
+    type: bool
+    default: false
+    aliases: [forcekill]
+  kill_signal:
+    description:
+      - The signal for that, SIGKILL where it is not given.
+    type: str
+  keep_volumes:
+    description:
+      - Whether volumes without a name stay when it is removed, and go over to the new container when it is replaced.
+    type: bool
+    default: true
+  removal_wait_timeout:
+    description:
+      - How many seconds to wait for a removal that is under way already. Not given, for 60.
+    type: float
 notes:
   - A run that was cut short leaves at most containers named C(NAME.strata-next) and C(NAME.strata-previous), which
     the next
     run recognises, tells of and clears up.
 seealso:
   - module: strata.virt.docker_container_info
+  - module: strata.virt.docker_image
+  - module: strata.virt.docker_network
   - module: strata.virt.stack
 """
 
@@ -186,10 +181,34 @@ EXAMPLES = r"""
 - name: The same profile, with its own defaults
   strata.virt.docker_container: {name: web, image: web:1.0, hardening: restricted}
 
+- name: One that is up only once it answers
+  strata.virt.docker_container:
+    name: api
+    image: web:1.0
+    healthcheck:
+      test: [CMD, /bin/busybox, wget, -qO-, "http://127.0.0.1:8080/"]
+      interval: 2s
+      start_period: 30s
+    restart_policy: unless-stopped
+    log_driver: json-file
+    log_options: {max-size: 10m, max-file: "3"}
+    ulimits: ["nofile:1024:4096"]
+    mounts:
+      - {type: bind, source: /srv/www, target: /srv/www, read_only: true}
+      - {type: tmpfs, target: /scratch, tmpfs_size: 16m, tmpfs_mode: "1777"}
+    state: healthy
+
 - name: Take it away
   strata.virt.docker_container:
     name: web
     state: absent
+
+- name: Take it away at once, with its volumes without a name
+  strata.virt.docker_container:
+    name: api
+    state: absent
+    force_kill: true
+    keep_volumes: false
 """
 
 RETURN = r"""
@@ -216,6 +235,16 @@ resource:
     options: {name: web, image: "web:1.0", memory: 512M, cpus: 1.5, pids_limit: 256, state: started}
     running: null
     facts: {pid: 2809, health: null, exit_code: null}
+container:
+  description: What C(docker inspect) says of it, and its output as C(Output) where O(detach=false).
+  returned: always
+  type: dict
+  sample: {Id: 1fa3b605c78e, Name: /web, State: {Status: running}}
+status:
+  description: The status that it left with.
+  returned: where O(detach=false)
+  type: int
+  sample: 0
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

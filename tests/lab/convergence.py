@@ -63,8 +63,8 @@ class Case:
         return {self.identity: name, **self.connect, **own, **spec}
 
 
-class Convergence:
-    """Mix it into a test class that has a ``case``.
+class Harness:
+    """What tests of a ``case`` have at hand. Mix it into a test class.
 
     What many resources can go through together goes through one ``stack``: under emulation, a call costs.
     """
@@ -126,7 +126,11 @@ class Convergence:
     def unchanged(self, spec: dict) -> None:
         for check in (True, False):
             again = self.apply(spec, check=check)
-            assert (again["changed"], again["changes"]) == (False, [])
+            assert (again["changed"], again["changes"]) == (False, []), again["changes"]
+
+
+class Convergence(Harness):
+    """The tests that every ``case`` has to pass."""
 
     def test_create_change_and_absent(self):
         assert self.foretold(self.case.a)["changed"]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import urllib.parse
+from collections.abc import Iterable
 from typing import Any
 
 SOCKET = "/run/docker.sock"
@@ -27,15 +29,28 @@ def ask(path: str, method: str = "GET", **body: Any) -> Any:
     Raises:
         AssertionError: It refuses.
     """
+    said = _said(path, method, json.dumps(body).encode(), "application/json")
+    return json.loads(said) if said else None
+
+
+def _said(path: str, method: str, body: bytes, sort: str) -> bytes:
     connection = _Daemon("docker")
-    connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+    connection.request(method, path, body, {"Content-Type": sort})
     answer = connection.getresponse()
     said = answer.read()
     connection.close()
     if answer.status == 404 and method == "GET":
-        return None
+        return b""
     assert answer.status < 400, f"{method} {path}: {said.decode()}"
-    return json.loads(said) if said else None
+    return said
+
+
+def make_image(name: str, tree: bytes, changes: Iterable[str]) -> None:
+    """An image of one tar and the instructions of a Dockerfile: a build takes a container for each of them."""
+    repository, _colon, tag = name.rpartition(":")
+    asked = [("fromSrc", "-"), ("repo", repository), ("tag", tag), *(("changes", change) for change in changes)]
+    said = _said(f"/images/create?{urllib.parse.urlencode(asked)}", "POST", tree, "application/x-tar")
+    assert b'"error"' not in said, said.decode()
 
 
 def container(name: str) -> Any:

@@ -105,7 +105,7 @@ def _converged(resource: Resource, check_mode: bool) -> dict[str, Any]:
         carry_out(resource, engine, plan)
         state = read_one(resource, engine)
         verify(resource, engine, state)
-    return {**result, "resource": report(kind, resource.name, state)}
+    return {**resource.outcome(state), **result, "resource": report(kind, resource.name, state)}
 
 
 def info_fields(kind: type[Resource]) -> tuple[Field, ...]:

@@ -71,6 +71,7 @@ class State:
         live: What runs right now, by field name; None where nothing runs or the engine keeps one layer only.
         facts: Other things a plan or a report needs (image IDs, paths, capabilities of the host).
         owner: The stack that made it, ``""`` for one made by a single task, None for somebody else's.
+        document: What the engine itself said, for kinds that hand it on in their result.
     """
 
     status: str = "absent"
@@ -78,6 +79,7 @@ class State:
     live: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     owner: str | None = None
+    document: Any = None
 
     @property
     def exists(self) -> bool:

@@ -166,6 +166,10 @@ class Resource:
         """What the engine knows of why a resource isn't as it was just made, for the error message."""
         return ""
 
+    def outcome(self, state: State) -> dict[str, Any]:
+        """What a single task's result has beside what every kind's has. No I/O."""
+        return {}
+
     @classmethod
     def measure(cls, engine: Any, name: str, state: State) -> dict[str, Any]:
         """What it uses right now, for its ``_info`` door alone: converging doesn't need it, and reading it costs."""

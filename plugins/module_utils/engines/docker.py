@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,8 +15,12 @@ from typing import Any
 
 from ..core.errors import StrataError
 from ..core.libraries import library
+from ..core.waiting import until
 
 DEFAULT = "unix:///var/run/docker.sock"
+OLDEST = "1.41"
+"""The API of Docker 20.10 (docs.docker.com/reference/api/engine/#api-version-matrix)."""
+
 OURS = "strata."
 """The prefix of the labels in which the collection keeps what it needs to know."""
 
@@ -27,8 +32,8 @@ _FEW = 60  # names in one filter; more of them are cheaper told from the whole l
 
 Document = Mapping[str, Any]
 
-
 _SETTLES = 1.0  # seconds in which a program that can't run has left again
+_REMOVAL = 60.0  # seconds that a removal which somebody else began may take
 
 
 class Docker:
@@ -38,27 +43,70 @@ class Docker:
         url: Where it listens, as ``unix:///var/run/docker.sock``.
 
     Raises:
-        StrataError: The SDK is missing, or the daemon doesn't answer.
+        StrataError: The SDK is missing, or no daemon listens there.
     """
 
     def __init__(self, url: str = DEFAULT) -> None:
         self.url = url
         self.sdk = library("docker", "python3-docker")
         self._version: str | None = None
+        self._release = "of an unknown version"
         self._local = threading.local()
         self._images: dict[str, Document | None] = {}
+        self._info: Document | None = None
         self._started = float("-inf")
-        self._version = str(self._do(lambda client: client.api_version))
+        self._knock()
+
+    def _knock(self) -> None:
+        """See whether somebody is there, on a socket without asking anything."""
+        scheme, _slashes, path = self.url.partition("://")
+        if scheme != "unix":
+            self._do(lambda client: client.ping())
+            return
+        with socket.socket(socket.AF_UNIX) as door:
+            try:
+                door.connect(path)
+            except OSError as error:
+                raise self._silence(error) from None
 
     @property
     def _client(self) -> Any:
         # A session of the library requests is not safe to share between threads.
         if not hasattr(self._local, "client"):
-            client = self.sdk.APIClient(base_url=self.url, version=self._version or "auto", timeout=_TIMEOUT)
+            client = self.sdk.APIClient(base_url=self.url, version=self._version or OLDEST, timeout=_TIMEOUT)
             # A socket has no proxy, and requests looks for one in the environment and in ~/.netrc at each call.
             client.trust_env = not self.url.startswith("unix:")
             self._local.client = client
+            if self._version is None:
+                self._meet(client)
         return self._local.client
+
+    def _meet(self, client: Any) -> None:
+        """Have the client speak the daemon's own version of the API.
+
+        Each answer tells it in its headers (docs.docker.com/reference/api/engine/, "Ping"), to a path without a
+        version too: the first question is asked so, instead of another one before it.
+        """
+        versioned = client._url
+
+        def learn(answer: Any, **_more: Any) -> None:
+            if self._version is None and "Api-Version" in answer.headers:
+                self._version = client._version = answer.headers["Api-Version"]
+                self._release = answer.headers.get("Server", "").partition("/")[2].partition(" ")[0] or self._release
+            client._url = versioned
+
+        client.hooks["response"].append(learn)
+        client._url = lambda path, *rest, **more: versioned(path, *rest, **{**more, "versioned_api": False})
+
+    @property
+    def api(self) -> tuple[int, ...]:
+        """The version of the API that is spoken."""
+        return tuple(int(part) for part in (self._version or OLDEST).split("."))
+
+    @property
+    def title(self) -> str:
+        """Which daemon it is, for messages."""
+        return f"Docker {self._release} (API {self._version})"
 
     def _do(self, work: Callable[[Any], Any]) -> Any:
         try:
@@ -116,13 +164,31 @@ class Docker:
             found = self._found(lambda client: client.inspect_image(reference))
             self._images[reference] = found
             if found is not None:
-                self._images[found["Id"]] = found
+                self._images.update(dict.fromkeys([found["Id"], *(found.get("RepoTags") or ())], found))
         return self._images[reference]
 
-    def create(self, name: str, body: Document) -> str:
-        """Create a container and return its ID. The body is that of ``POST /containers/create``."""
-        made = self._do(lambda client: client.create_container_from_config(dict(body), name))
-        return str(made["Id"])
+    def forget_images(self) -> None:
+        """Ask anew: one was pulled, or somebody else made one."""
+        self._images.clear()
+
+    def info(self) -> Document:
+        """What the daemon and its host can do. Asked once."""
+        if self._info is None:
+            self._info = self._do(lambda client: client.info())
+        return self._info
+
+    def create(self, name: str, body: Document, platform: str | None = None) -> tuple[str, list[str]]:
+        """Create a container, and return its ID and what the daemon leaves out of what it was told.
+
+        The body is that of ``POST /containers/create``.
+        """
+        params = {"name": name, **({"platform": platform} if platform else {})}
+        made = self._do(
+            lambda client: client._result(
+                client._post_json(client._url("/containers/create"), data=dict(body), params=params), True
+            )
+        )
+        return str(made["Id"]), _left_out(made)
 
     def networks(self) -> list[Document]:
         """All networks; which containers are on them, only ``containers`` tells."""
@@ -180,46 +246,98 @@ class Docker:
 
     def in_swarm(self) -> bool:
         """Whether the daemon is a member of a swarm."""
-        info = self._do(lambda client: client.info())
-        return bool((info.get("Swarm") or {}).get("LocalNodeState") == "active")
+        return bool((self.info().get("Swarm") or {}).get("LocalNodeState") == "active")
 
-    def update(self, container: str, body: Document) -> None:
-        """Change what a container can take live; the body is that of ``POST /containers/ID/update``."""
+    def update(self, container: str, body: Document) -> list[str]:
+        """Change what a container can take live, and return what the daemon leaves out of it.
+
+        The body is that of ``POST /containers/ID/update``.
+        """
         # The SDK's own update_container knows neither NanoCpus nor PidsLimit.
-        self._do(
+        done = self._do(
             lambda client: client._result(
                 client._post_json(client._url("/containers/{0}/update", container), data=dict(body)), True
             )
         )
+        return _left_out(done)
 
     def start(self, container: str) -> None:
         self._do(lambda client: client.start(container))
         self._started = time.monotonic()
 
+    def pause(self, container: str) -> None:
+        self._do(lambda client: client.pause(container))
+
     def unpause(self, container: str) -> None:
         self._do(lambda client: client.unpause(container))
 
-    def stop(self, container: str) -> None:
-        """Stop it within the container's own stop timeout; one that is gone or stopped is fine."""
-        self._found(lambda client: client.stop(container))
+    def stop(self, container: str, timeout: int | None = None) -> None:
+        """Stop it within so many seconds, else its own stop timeout; one that is gone or stopped is fine."""
+        self._found(lambda client: client.stop(container, timeout=timeout))
+
+    def kill(self, container: str, signal: str | None = None) -> None:
+        """Send a signal, SIGKILL where none is named; one that is gone or doesn't run is fine."""
+        try:
+            self._found(lambda client: client.kill(container, signal=signal))
+        except StrataError as error:
+            if "is not running" not in error.message:
+                raise
+
+    def wait(self, container: str) -> int:
+        """Wait until it has left, however long that takes, and return its status."""
+        # A timeout of the session counts between two bytes of an answer: none may come for days.
+        answer = self._do(
+            lambda client: client._result(
+                client._post(client._url("/containers/{0}/wait", container), timeout=None), True
+            )
+        )
+        return int(answer["StatusCode"])
 
     def rename(self, container: str, name: str) -> None:
         self._do(lambda client: client.rename(container, name))
 
-    def remove(self, container: str) -> None:
-        """Remove it, running or not, and none of its volumes; one that is gone is fine."""
-        self._found(lambda client: client.remove_container(container, force=True))
+    def remove(self, container: str, volumes: bool = False, timeout: float = _REMOVAL) -> None:
+        """Remove it, running or not, and with ``volumes`` those of its volumes that have no name.
+
+        One that is gone is fine. Where its removal is under way already, that is waited for.
+        """
+        try:
+            self._found(lambda client: client.remove_container(container, v=volumes, force=True))
+        except StrataError as error:
+            if "already in progress" not in error.message:
+                raise
+            self.gone(container, timeout)
+
+    def gone(self, container: str, timeout: float = _REMOVAL) -> None:
+        """Wait until a container that is being removed is gone."""
+        until(lambda: self.inspect(container) is None, "a container that is being removed", timeout)
+
+    def logs(self, container: str, lines: int | str = "all", since: float = 0) -> str:
+        """What a container wrote, or the end of it, or what it wrote since a time in seconds since 1970."""
+        # The method of older SDKs takes whole seconds only.
+        params = {"stdout": 1, "stderr": 1, "tail": lines, "since": f"{since:.6f}"}
+
+        def ask(client: Any) -> Any:
+            answer = client._get(client._url("/containers/{0}/logs", container), params=params)
+            return client._get_result(container, False, answer)
+
+        return str(self._do(ask).decode(errors="replace"))
 
     def last_words(self, container: str, lines: int = 5) -> str:
-        """The end of what a container wrote."""
-        said = self._do(lambda client: client.logs(container, tail=lines))
-        return "; ".join(line.strip() for line in said.decode(errors="replace").splitlines() if line.strip())
+        """The end of what a container wrote, in one line."""
+        said = self.logs(container, lines)
+        return "; ".join(line.strip() for line in said.splitlines() if line.strip())
 
 
 def container_name(container: Document) -> str:
     """The name of a container out of a list of them."""
     own = (name for name in container["Names"] if name.count("/") == 1)  # others come by links
     return str(next(own, container["Id"])).lstrip("/")
+
+
+def _left_out(answer: Document) -> list[str]:
+    """Those of the daemon's warnings that say that it doesn't do what it was told."""
+    return [said for said in answer.get("Warnings") or () if "discarded" in said.lower()]
 
 
 _WAYS_OUT = (

@@ -1,27 +1,29 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A container's configuration in Docker's words and in canonical values: pure translation, both ways.
-
-What a container takes from its image counts as unset: it is "own" only where it differs from the image. So an
-image's own environment is no drift, and follows the image when that changes.
-"""
+"""A container's configuration, but for its limits, in Docker's words and in canonical values: pure translation."""
 
 from __future__ import annotations
 
-import calendar
-import re
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core.codec import CPU_PERIOD, MAX, Codec
+from ..core.codec import INT, TEXT, TEXTS, WORDS
 from . import docker_networks
 from .docker import OURS
-from .docker_values import BARE_PATHS, BINDS, CAPABILITIES, SECURITY, TMPFS, bind_target, bracketed, split_port
-
-Document = Mapping[str, Any]
-Body = dict[str, Any]
+from .docker_at import At, Body, Document, config, host, own
+from .docker_values import (
+    BARE_PATHS,
+    BINDS,
+    CAPABILITIES,
+    FOLDER,
+    LINKS,
+    SECURITY,
+    TMPFS,
+    bracketed,
+    split_port,
+)
+from .docker_values_limits import DEVICE_RULES, DEVICES, NO_CHECK, check_beside, check_body, check_of, shown_check
+from .docker_values_mounts import entry_of, row_of, unnamed
 
 # What an image brings along.
 
@@ -30,180 +32,27 @@ def image_config(image: Document | None) -> Document:
     return (image or {}).get("Config") or {}
 
 
-def variables(config: Document) -> dict[str, str]:
-    return dict(line.partition("=")[::2] for line in config.get("Env") or ())
+def variables(document: Document) -> dict[str, str]:
+    return dict(line.partition("=")[::2] for line in document.get("Env") or ())
 
 
-def own(values: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The values that the image didn't give."""
-    return {key: value for key, value in (values or {}).items() if (given or {}).get(key) != value}
+def given_by(image: Document | None, places: Mapping[str, At]) -> dict[str, Any]:
+    """What options would be in a container that takes all of them from an image."""
+    made = {"Id": "", "Config": image_config(image), "HostConfig": {}}
+    return {name: place.read(made, {}) for name, place in places.items()}
 
 
-# Where each option lives.
+# What runs, and as what.
 
 
-@dataclass(frozen=True)
-class At:
-    """How a value is read from what ``inspect`` says and the image gave, and written into the body of a request."""
-
-    read: Callable[[Document, Document], Any]
-    write: Callable[[Body, Any], None]
+def _write_image(body: Body, value: Any) -> None:
+    body["Image"] = value
 
 
-def _host(key: str, empty: Any = None, codec: Codec | None = None) -> At:
-    """A key of HostConfig whose value, as it is, is the canonical one."""
-
-    def read(document: Document, _image: Document) -> Any:
-        value = document["HostConfig"].get(key) or empty
-        return codec.parse(value or ()) if codec else value
-
-    def write(body: Body, value: Any) -> None:
-        body["HostConfig"][key] = list(value) if codec else value
-
-    return At(read, write)
-
-
-def _limit(key: str, to_engine: Callable[[int], int], from_engine: Callable[[int], int]) -> At:
-    """A number of HostConfig; absent, zero or negative means no limit."""
-
-    def read(document: Document, _image: Document) -> Any:
-        value = document["HostConfig"].get(key) or 0
-        return from_engine(value) if value > 0 else MAX
-
-    def write(body: Body, value: Any) -> None:
-        body["HostConfig"].pop(key, None)
-        if value != MAX:
-            body["HostConfig"][key] = to_engine(value)
-
-    return At(read, write)
-
-
-_NANO = 1_000_000_000 // CPU_PERIOD
-
-
-def _read_cpus(document: Document, image: Document) -> Any:
-    host = document["HostConfig"]
-    quota = host.get("CpuQuota") or 0
-    if quota:
-        return quota * CPU_PERIOD // (host.get("CpuPeriod") or CPU_PERIOD) if quota > 0 else MAX
-    return _limit("NanoCpus", int, lambda nano: nano // _NANO).read(document, image)
-
-
-def _write_cpus(body: Body, value: Any) -> None:
-    for key in ("CpuQuota", "CpuPeriod"):
-        body["HostConfig"].pop(key, None)
-    _limit("NanoCpus", lambda quota: int(quota) * _NANO, int).write(body, value)
-
-
-def _write_memory(body: Body, value: Any) -> None:
-    host = body["HostConfig"]
-    before, swap = host.pop("Memory", 0), host.pop("MemorySwap", 0)
-    if value != MAX:
-        host.update(memory_update(value, before, swap))
-
-
-def memory_update(value: int, before: int, swap: int) -> Body:
-    """Docker's limit of swap includes memory, so that it moves along with it. Zero leaves it to the engine."""
-    if swap < 0:
-        return {"Memory": value, "MemorySwap": -1}
-    if before <= 0 or swap == 2 * before:  # the engine's own default: as much swap as memory
-        return {"Memory": value, "MemorySwap": 2 * value}
-    return {"Memory": value, "MemorySwap": value + max(0, swap - before)}
-
-
-def update_body(values: Mapping[str, Any], host: Document) -> Body:
-    """The body of ``POST /containers/ID/update`` that brings canonical values into a running container."""
-    body: Body = {}
-    if "memory" in values:
-        body.update(memory_update(values["memory"], host.get("Memory") or 0, host.get("MemorySwap") or 0))
-    if "cpus" in values:
-        body.update(cpus_update(values["cpus"], host))
-    if "pids_limit" in values:
-        body["PidsLimit"] = -1 if values["pids_limit"] == MAX else values["pids_limit"]
-    if "restart_policy" in values:
-        wanted: Body = {"HostConfig": {"RestartPolicy": host.get("RestartPolicy")}}
-        RESTART.write(wanted, values["restart_policy"])
-        body.update(wanted["HostConfig"])
-    return body
-
-
-def cpus_update(value: int, host: Document) -> Body:
-    """A quota where the container has one, else the number of cpus: the engine refuses to mix them."""
-    if (host.get("CpuQuota") or 0) > 0:
-        return {"CpuQuota": value, "CpuPeriod": CPU_PERIOD}
-    return {"NanoCpus": value * _NANO}
-
-
-def _read_restart(document: Document, _image: Document) -> Any:
-    return (document["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"
-
-
-def _write_restart(body: Body, value: Any) -> None:
-    tries = (body["HostConfig"].get("RestartPolicy") or {}).get("MaximumRetryCount", 0)
-    body["HostConfig"]["RestartPolicy"] = {
-        "Name": value,
-        "MaximumRetryCount": tries if value == "on-failure" else 0,
-    }
-
-
-def _read_ports(document: Document, _image: Document) -> Any:
-    bindings: Mapping[str, Any] = document["HostConfig"].get("PortBindings") or {}
-    # None stands for a port of the engine's choice.
-    ports = [(inner, one) for inner, ones in bindings.items() for one in ones or [{}]]
-    return tuple(
-        sorted(f"{bracketed(one.get('HostIp') or '')}:{one.get('HostPort') or ''}:{inner}" for inner, one in ports)
-    )
-
-
-def _write_ports(body: Body, value: Any) -> None:
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for port in value:
-        ip, host, inner = split_port(port)
-        bindings.setdefault(inner, []).append({"HostIp": ip, "HostPort": host})
-    body["HostConfig"]["PortBindings"] = bindings
-    body["ExposedPorts"] = {**(body.get("ExposedPorts") or {}), **{inner: {} for inner in bindings}}
-
-
-def _read_volumes(document: Document, image: Document) -> Any:
-    unnamed = own(document["Config"].get("Volumes"), image.get("Volumes"))
-    return BINDS.parse([*(document["HostConfig"].get("Binds") or ()), *unnamed])
-
-
-def _write_volumes(body: Body, value: Any) -> None:
-    body["HostConfig"]["Binds"] = [bind for bind in value if ":" in bind]
-    body["Volumes"] = {bind: {} for bind in value if ":" not in bind}
-
-
-def _read_tmpfs(document: Document, _image: Document) -> Any:
-    mounts = document["HostConfig"].get("Tmpfs") or {}
-    return TMPFS.parse([f"{path}:{options}" for path, options in mounts.items()])
-
-
-def _write_tmpfs(body: Body, value: Any) -> None:
-    body["HostConfig"]["Tmpfs"] = dict(mount.partition(":")[::2] for mount in value)
-
-
-def _read_security(document: Document, _image: Document) -> Any:
-    host = document["HostConfig"]
-    options = set(SECURITY.parse(host.get("SecurityOpt")))
-    if host.get("Privileged"):
-        options.discard("label=disable")  # the daemon's own addition
-    elif host.get("MaskedPaths") == [] and host.get("ReadonlyPaths") == []:
-        options.add(BARE_PATHS)
-    return tuple(sorted(options))
-
-
-def _write_security(body: Body, value: Any) -> None:
-    host = body["HostConfig"]
-    host["SecurityOpt"] = [option for option in value if option != BARE_PATHS]
-    for key in ("MaskedPaths", "ReadonlyPaths"):
-        host.pop(key, None)
-        if BARE_PATHS in value:
-            host[key] = []
-
-
-def _write_user(body: Body, value: Any) -> None:
-    body["User"] = value
+def _read_command(document: Document, image: Document) -> Any:
+    words = document["Config"].get("Cmd") or ()
+    inherited = not ENTRYPOINT.read(document, image) and words == (image.get("Cmd") or ())
+    return () if inherited else tuple(words)
 
 
 def _write_command(body: Body, value: Any) -> None:
@@ -224,145 +73,241 @@ def _write_labels(body: Body, value: Any) -> None:
     body["Labels"] = {key: item for key, item in labels.items() if item is not None}
 
 
-def _write_image(body: Body, value: Any) -> None:
-    body["Image"] = value
+def _read_check(document: Document, image: Document) -> Any:
+    return shown_check(check_beside(check_of(document["Config"]), check_of(image)))
 
 
-_NAMESPACES = {
-    "cgroup": "CgroupnsMode",
-    "ipc": "IpcMode",
-    "network": "NetworkMode",
-    "pid": "PidMode",
-    "user": "UsernsMode",
-    "uts": "UTSMode",
-}
+def _write_check(body: Body, value: Any) -> None:
+    check = {**check_of(body), **value} if value else {}
+    body.pop("Healthcheck", None)
+    if check.get("test") == NO_CHECK:
+        check = {"test": NO_CHECK}
+    if check_body(check):
+        body["Healthcheck"] = check_body(check)
 
 
-def _read_namespaces(document: Document, _image: Document) -> Any:
-    return tuple(name for name, key in _NAMESPACES.items() if document["HostConfig"].get(key) == "host")
+def _read_hostname(document: Document, _image: Document) -> Any:
+    return "" if borrows_name(document) else document["Config"].get("Hostname") or ""
 
 
-def _write_namespaces(body: Body, value: Any) -> None:
-    for name, key in _NAMESPACES.items():
-        if name not in value and body["HostConfig"].get(key) == "host":
-            del body["HostConfig"][key]
-    if "cgroup" not in value:
-        body["HostConfig"]["CgroupnsMode"] = "private"  # with cgroup v1 the daemon's own default is the host's
+def borrows_name(document: Document) -> bool:
+    """Whether its hostname is that of the host, or the one that the engine gives where nobody chose one."""
+    modes = [document["HostConfig"].get(key) for key in ("NetworkMode", "UTSMode")]
+    return "host" in modes or document["Config"].get("Hostname") in (None, "", document["Id"][:12])
 
 
-def _read_devices(document: Document, _image: Document) -> Any:
-    host = document["HostConfig"]
-    devices = [f"{one['PathOnHost']}:{one['PathInContainer']}" for one in host.get("Devices") or ()]
-    return tuple(sorted(devices + list(host.get("DeviceCgroupRules") or ())))
+def _write_hostname(body: Body, value: Any) -> None:
+    body.pop("Hostname", None)
+    if value:
+        body["Hostname"] = value
 
 
-def _write_devices(body: Body, value: Any) -> None:
-    for key in ("Devices", "DeviceCgroupRules"):
-        body["HostConfig"].pop(key, None)
+def _write_log_driver(body: Body, value: Any) -> None:
+    before = body["HostConfig"].get("LogConfig") or {}
+    # The options of one driver are none of another's.
+    body["HostConfig"]["LogConfig"] = before if before.get("Type") == value else {"Type": value, "Config": {}}
 
 
-def _mount(mount: Document) -> str:
-    return f"{mount.get('Source')}:{mount.get('Target')}{':ro' if mount.get('ReadOnly') else ''}"
+def _write_log_options(body: Body, value: Any) -> None:
+    log = body["HostConfig"].setdefault("LogConfig", {})
+    options = {**(log.get("Config") or {}), **value}
+    log["Config"] = {key: item for key, item in options.items() if item is not None}
+
+
+def _flag(key: str) -> At:
+    return At(lambda document, _image: bool(document["Config"].get(key)), lambda body, value: body.update({key: value}))
+
+
+IMAGE = At(lambda document, _image: document["Config"]["Image"], _write_image)
+ENTRYPOINT = config("Entrypoint", TEXTS, ())
+COMMAND = At(_read_command, _write_command)
+ENV = At(lambda document, image: own(variables(document["Config"]), variables(image)), _write_env)
+LABELS = At(_read_labels, _write_labels)
+USER = config("User", TEXT, "")
+WORKING_DIR = config("WorkingDir", FOLDER, "")
+HOSTNAME = At(_read_hostname, _write_hostname)
+DOMAINNAME = config("Domainname", TEXT, "")
+HEALTHCHECK = At(_read_check, _write_check)
+INTERACTIVE, TTY = _flag("OpenStdin"), _flag("Tty")
+STOP_SIGNAL = config("StopSignal", TEXT, "")
+STOP_TIMEOUT = config("StopTimeout", INT, None)
+GROUPS = host("GroupAdd", codec=WORDS)
+INIT, AUTO_REMOVE = host("Init", False), host("AutoRemove", False)
+RUNTIME = host("Runtime", "runc")
+LOG_DRIVER = At(host("LogConfig.Type", "json-file").read, _write_log_driver)
+LOG_OPTIONS = At(host("LogConfig.Config", {}).read, _write_log_options)
+
+# Networks.
+
+
+def _read_ports(document: Document, _image: Document) -> Any:
+    bindings: Mapping[str, Any] = document["HostConfig"].get("PortBindings") or {}
+    # None stands for a port of the engine's choice.
+    ports = [(inner, one) for inner, ones in bindings.items() for one in ones or [{}]]
+    return tuple(
+        sorted(f"{bracketed(one.get('HostIp') or '')}:{one.get('HostPort') or ''}:{inner}" for inner, one in ports)
+    )
+
+
+def _write_ports(body: Body, value: Any) -> None:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in value:
+        ip, outer, inner = split_port(port)
+        bindings.setdefault(inner, []).append({"HostIp": ip, "HostPort": outer})
+    body["HostConfig"]["PortBindings"] = bindings
+
+
+def _read_exposed(document: Document, image: Document) -> Any:
+    published = document["HostConfig"].get("PortBindings") or {}
+    return tuple(sorted(own(document["Config"].get("ExposedPorts"), image.get("ExposedPorts")).keys() - published))
+
+
+def _write_exposed(body: Body, value: Any) -> None:
+    body["ExposedPorts"] = {port: {} for port in value}
+
+
+def _read_hosts(document: Document, _image: Document) -> Any:
+    return dict(line.partition(":")[::2] for line in document["HostConfig"].get("ExtraHosts") or ())
+
+
+def _write_hosts(body: Body, value: Any) -> None:
+    body["HostConfig"]["ExtraHosts"] = [f"{name}:{address}" for name, address in value.items()]
+
+
+def _write_network_mode(body: Body, value: Any) -> None:
+    body["HostConfig"]["NetworkMode"] = value
+    if docker_networks.shares(value):
+        body.pop("NetworkingConfig", None)
+
+
+def _read_mac(document: Document, _image: Document) -> Any:
+    return document["Config"].get("MacAddress") or docker_networks.mac_of(document, docker_networks.mode_of(document))
+
+
+def _write_mac(body: Body, value: Any) -> None:
+    body["MacAddress"] = value
+
+
+PUBLISHED, EXPOSED = At(_read_ports, _write_ports), At(_read_exposed, _write_exposed)
+PUBLISH_ALL = host("PublishAllPorts", False)
+NETWORK_MODE = At(lambda document, _image: docker_networks.mode_of(document), _write_network_mode)
+NETWORKS = At(lambda document, _image: docker_networks.places(document), docker_networks.write_places)
+MAC_ADDRESS = At(_read_mac, _write_mac)
+LINK = host("Links", codec=LINKS)
+DNS, DNS_SEARCH, DNS_OPTIONS = host("Dns", codec=TEXTS), host("DnsSearch", codec=TEXTS), host("DnsOptions", codec=WORDS)
+ETC_HOSTS = At(_read_hosts, _write_hosts)
+
+# Storage.
+
+
+def _read_volumes(document: Document, image: Document) -> Any:
+    nameless = own(document["Config"].get("Volumes"), image.get("Volumes"))
+    return BINDS.parse([*(document["HostConfig"].get("Binds") or ()), *nameless])
+
+
+def _write_volumes(body: Body, value: Any) -> None:
+    body["HostConfig"]["Binds"] = [bind for bind in value if ":" in bind]
+    body["Volumes"] = {bind: {} for bind in value if ":" not in bind}
+
+
+def _read_tmpfs(document: Document, _image: Document) -> Any:
+    mounts = document["HostConfig"].get("Tmpfs") or {}
+    return TMPFS.parse([f"{path}:{options}" for path, options in mounts.items()])
+
+
+def _write_tmpfs(body: Body, value: Any) -> None:
+    body["HostConfig"]["Tmpfs"] = dict(mount.partition(":")[::2] for mount in value)
+
+
+def is_carried(mount: Document, document: Document) -> bool:
+    """Whether it is there only because the volume without a name of a replaced container was carried over."""
+    there = mount.get("Target") in (document["Config"].get("Volumes") or {})
+    return there and unnamed(mount) and not mount.get("VolumeOptions")
 
 
 def _read_mounts(document: Document, _image: Document) -> Any:
-    mounts = document["HostConfig"].get("Mounts") or ()
-    return tuple(sorted(_mount(mount) for mount in mounts if mount.get("Type") == "bind"))
+    found = document["HostConfig"].get("Mounts") or ()
+    rows = [row_of(mount) for mount in found if not is_carried(mount, document)]
+    return tuple(sorted(rows, key=lambda row: str(row["target"])))
 
 
-def _write_mounts(body: Body, value: Any) -> None:
-    mounts = body["HostConfig"].get("Mounts") or ()
-    body["HostConfig"]["Mounts"] = [one for one in mounts if one.get("Type") != "bind" or _mount(one) in value]
+def _write_mounts(body: Body, value: Iterable[Mapping[str, Any]]) -> None:
+    """Add them to those that are carried over; one of the same target gives way, but for a volume without a name."""
+    before = {mount.get("Target"): mount for mount in body["HostConfig"].get("Mounts") or ()}
+    entries = [entry_of(row) for row in value]
+    for entry in entries:
+        old = before.get(entry["Target"])
+        if old is not None and unnamed(entry) and unnamed(old) and old.get("Source"):
+            entry["Source"] = old["Source"]
+    taken = {entry["Target"] for entry in entries}
+    body["HostConfig"]["Mounts"] = [*entries, *(mount for target, mount in before.items() if target not in taken)]
 
 
-IMAGE = At(lambda document, image: document["Config"]["Image"], _write_image)
-COMMAND_AT = At(
-    lambda document, image: (
-        () if document["Config"].get("Cmd") == image.get("Cmd") else tuple(document["Config"].get("Cmd") or ())
-    ),
-    _write_command,
+VOLUMES, TMPFS_AT, MOUNTS = (
+    At(_read_volumes, _write_volumes),
+    At(_read_tmpfs, _write_tmpfs),
+    At(_read_mounts, _write_mounts),
 )
-ENV_AT = At(lambda document, image: own(variables(document["Config"]), variables(image)), _write_env)
-LABELS = At(_read_labels, _write_labels)
-USER = At(
-    lambda document, image: (
-        "" if document["Config"].get("User") == image.get("User") else document["Config"].get("User") or ""
-    ),
-    _write_user,
-)
-RESTART = At(_read_restart, _write_restart)
-MEMORY = At(_limit("Memory", int, int).read, _write_memory)
-CPUS = At(_read_cpus, _write_cpus)
-PIDS = _limit("PidsLimit", int, int)
-PUBLISHED = At(_read_ports, _write_ports)
-VOLUMES = At(_read_volumes, _write_volumes)
-TMPFS_AT = At(_read_tmpfs, _write_tmpfs)
-CAP_ADD = _host("CapAdd", codec=CAPABILITIES)
-CAP_DROP = _host("CapDrop", codec=CAPABILITIES)
+VOLUMES_FROM = host("VolumesFrom", codec=WORDS)
+VOLUME_DRIVER = host("VolumeDriver", "")
+SHM_SIZE = host("ShmSize", 64 << 20)
+STORAGE_OPTS = host("StorageOpt", {})
+READ_ONLY = host("ReadonlyRootfs", False)
+
+# What it may do.
+
+
+NO_LABEL = "label=disable"
+
+
+def adds_no_label(settings: Mapping[str, Any], keys: Iterable[str] = ("Privileged", "PidMode", "IpcMode")) -> bool:
+    """Whether the daemon adds NO_LABEL to what it was told (moby: daemon/daemon_unix.go, generateSecurityOpt)."""
+    return any(settings.get(key) in (True, "host") for key in keys)
+
+
+def _read_security(document: Document, _image: Document) -> Any:
+    settings = document["HostConfig"]
+    options = set(SECURITY.parse(settings.get("SecurityOpt")))
+    if adds_no_label(settings):
+        options.discard(NO_LABEL)
+    if settings.get("Privileged"):
+        return tuple(sorted(options))
+    if settings.get("MaskedPaths") == [] and settings.get("ReadonlyPaths") == []:
+        options.add(BARE_PATHS)
+    return tuple(sorted(options))
+
+
+def _write_security(body: Body, value: Any) -> None:
+    settings = body["HostConfig"]
+    settings["SecurityOpt"] = [option for option in value if option != BARE_PATHS]
+    for key in ("MaskedPaths", "ReadonlyPaths"):
+        settings.pop(key, None)
+        if BARE_PATHS in value:
+            settings[key] = []
+
+
+def _read_devices(document: Document, _image: Document) -> Any:
+    found = document["HostConfig"].get("Devices") or ()
+    return DEVICES.parse([f"{one['PathOnHost']}:{one['PathInContainer']}:{one['CgroupPermissions']}" for one in found])
+
+
+def _write_devices(body: Body, value: Any) -> None:
+    keys = ("PathOnHost", "PathInContainer", "CgroupPermissions")
+    body["HostConfig"]["Devices"] = [dict(zip(keys, device.split(":"))) for device in value]
+
+
+CAP_ADD, CAP_DROP = host("CapAdd", codec=CAPABILITIES), host("CapDrop", codec=CAPABILITIES)
 SECURITY_OPT = At(_read_security, _write_security)
-READ_ONLY = _host("ReadonlyRootfs", False)
-PRIVILEGED = _host("Privileged", False)
-NAMESPACES = At(_read_namespaces, _write_namespaces)
-DEVICES = At(_read_devices, _write_devices)
-MOUNTS = At(_read_mounts, _write_mounts)
-NETWORKS = At(lambda document, _image: docker_networks.places(document), docker_networks.write_places)
-
-
-# What a new container takes over from the one that it replaces.
-
-_FROM_IMAGE = ("Cmd", "Entrypoint", "WorkingDir", "User", "Healthcheck", "StopSignal", "Shell", "OnBuild")
-
-
-def carry(document: Document, image: Document) -> Body:
-    """The body that makes the same container again, but from whatever image: what its image gave is left out."""
-    config, host = dict(document["Config"]), dict(document["HostConfig"])
-    same = {key for key in _FROM_IMAGE if config.get(key) == image.get(key)}
-    if "Entrypoint" not in same:
-        same.discard("Cmd")  # a container with an entry point of its own doesn't get the image's command
-    config = {key: value for key, value in config.items() if key not in same and value is not None}
-    config["Env"] = [f"{key}={value}" for key, value in own(variables(config), variables(image)).items()]
-    for key in ("Labels", "Volumes", "ExposedPorts"):
-        config[key] = own(config.get(key), image.get(key))
-    if config.get("Hostname") == document["Id"][:12] or "host" in (host.get("NetworkMode"), host.get("UTSMode")):
-        config.pop("Hostname", None)
-    host["Mounts"] = [*(host.get("Mounts") or ()), *_unnamed_volumes(document)]
-    if host.get("MaskedPaths") or host.get("Privileged"):
-        for key in ("MaskedPaths", "ReadonlyPaths"):
-            host.pop(key, None)  # the daemon's own defaults
-    if host.get("Privileged"):
-        host["SecurityOpt"] = [one for one in host.get("SecurityOpt") or () if one != "label=disable"]
-    host.pop("ContainerIDFile", None)
-    body = {**config, "HostConfig": {key: value for key, value in host.items() if value is not None}}
-    docker_networks.carry_places(document, body)
-    return body
-
-
-def _unnamed_volumes(document: Document) -> list[Body]:
-    """Volumes that the engine made for paths of the image or of an option: their data stays with the container."""
-    host = document["HostConfig"]
-    taken = {bind_target(bind) for bind in host.get("Binds") or ()}
-    taken |= {mount.get("Target") for mount in host.get("Mounts") or ()}
-    return [
-        {"Type": "volume", "Source": mount["Name"], "Target": mount["Destination"], "ReadOnly": not mount["RW"]}
-        for mount in document.get("Mounts") or ()
-        if mount["Type"] == "volume" and mount["Destination"] not in taken
-    ]
-
-
-def without_shadowed(body: Body) -> None:
-    """Carried mounts give way to what is declared for the same path."""
-    host = body["HostConfig"]
-    taken = {bind_target(bind) for bind in host.get("Binds") or ()} | set(host.get("Tmpfs") or ())
-    host["Mounts"] = [mount for mount in host.get("Mounts") or () if mount.get("Target") not in taken]
-
-
-def runs(document: Document) -> bool:
-    return bool(document["State"]["Running"] or document["State"].get("Restarting"))
-
-
-def seconds(stamp: str) -> float:
-    """Seconds since 1970 of a time as Go writes it, with as many digits as it needs; 0 for never."""
-    found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(\.\d+)?", stamp)
-    if found is None or stamp.startswith("0001"):
-        return 0.0
-    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) + float(found[2] or 0)
+PRIVILEGED = host("Privileged", False)
+DEVICES_AT = At(_read_devices, _write_devices)
+DEVICE_CGROUP_RULES = host("DeviceCgroupRules", codec=DEVICE_RULES)
+SYSCTLS = host("Sysctls", {})
+CGROUP_PARENT = host("CgroupParent", "")
+OOM_KILLER, OOM_SCORE = host("OomKillDisable", False), host("OomScoreAdj", 0)
+NAMESPACES = {
+    "cgroupns_mode": host("CgroupnsMode", "private"),
+    "ipc_mode": host("IpcMode", "private"),
+    "pid_mode": host("PidMode", ""),
+    "userns_mode": host("UsernsMode", ""),
+    "uts": host("UTSMode", ""),
+}

@@ -70,10 +70,11 @@ class DockerImages(Docker):
 
         self._follow(start, f"Building {reference}")
 
-    def pull(self, reference: str) -> None:
+    def pull(self, reference: str, platform: str | None = None) -> None:
         repository, tag = parts(reference)
         self._follow(
-            lambda client: _logged_in(client).pull(repository, tag, stream=True, decode=True), f"Pulling {reference}"
+            lambda client: _logged_in(client).pull(repository, tag, stream=True, decode=True, platform=platform),
+            f"Pulling {reference}",
         )
 
     def push(self, reference: str) -> None:

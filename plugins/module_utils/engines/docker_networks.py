@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ..core.codec import NAME, WORDS, Codec
+from ..core.codec import INT, MAC, NAME, WORDS, Codec
 from ..core.field import Field, table
+from .docker_values import LINKS
 
 Document = Mapping[str, Any]
 Body = dict[str, Any]
@@ -71,9 +73,15 @@ PLACES = table(
     Field("name", NAME, required=True),
     *(Field(name, ADDRESS, default="") for name in _FIXED),
     Field("aliases", WORDS, default=()),
+    Field("links", LINKS, default=()),
+    Field("mac_address", MAC),  # where nobody chose one, the engine does: no default to go back to
+    Field("driver_opts", replace(OPTIONS, partial=False), default={}),
+    Field("gw_priority", INT, default=0),
     key=lambda row: str(row["name"]),
 )
 """The networks of a container."""
+
+_SETTINGS = {"links": "Links", "driver_opts": "DriverOpts", "gw_priority": "GwPriority"}
 
 
 def check_places(rows: Iterable[Row]) -> None:
@@ -207,7 +215,7 @@ def endpoint(container: Document, network: str) -> Body:
     """What was set for a container on a network, from ``inspect``: without what the engine chose."""
     place = ((container.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
     aliases = [alias for alias in place.get("Aliases") or () if alias != container["Id"][:12]]
-    settings = {key: place.get(key) for key in ("IPAMConfig", "Links", "DriverOpts")}
+    settings = {key: place.get(key) for key in ("IPAMConfig", *_SETTINGS.values())}
     return {key: value for key, value in {**settings, "Aliases": aliases}.items() if value}
 
 
@@ -218,10 +226,19 @@ def places(container: Document) -> tuple[Row, ...]:
         if name not in MODES:
             settings = endpoint(container, name)
             fixed = settings.get("IPAMConfig") or {}
-            row = {"name": name, "aliases": tuple(sorted(settings.get("Aliases") or ()))}
+            row: dict[str, Any] = {"name": name, "aliases": tuple(sorted(settings.get("Aliases") or ()))}
             row.update({leaf: parse_address(fixed.get(key) or "") for leaf, key in _FIXED.items()})
+            row.update({leaf: settings.get(key) for leaf, key in _SETTINGS.items()})
+            row["links"] = LINKS.parse(row["links"])
+            row["mac_address"] = mac_of(container, name)
             rows.append({key: value for key, value in row.items() if value})
     return tuple(rows)
+
+
+def mac_of(container: Document, network: str) -> str:
+    """The address that it has there; whether somebody chose it, the engine doesn't tell."""
+    place = ((container.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
+    return str(place.get("MacAddress") or "")
 
 
 def placed(row: Row, settings: Document) -> Body:
@@ -231,6 +248,9 @@ def placed(row: Row, settings: Document) -> Body:
         body["Aliases"] = list(row["aliases"])
     fixed = {**(body.get("IPAMConfig") or {}), **{key: row[leaf] for leaf, key in _FIXED.items() if leaf in row}}
     body["IPAMConfig"] = {key: value for key, value in fixed.items() if value}
+    for leaf, key in {**_SETTINGS, "mac_address": "MacAddress"}.items():
+        if leaf in row:
+            body[key] = list(row[leaf]) if leaf == "links" else row[leaf]
     return body
 
 
@@ -239,12 +259,21 @@ def write_places(body: Body, rows: Iterable[Row]) -> None:
     before = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     wanted = {row["name"]: placed(row, before.get(row["name"], {})) for row in rows}
     body["NetworkingConfig"] = {"EndpointsConfig": wanted}
-    body["HostConfig"]["NetworkMode"] = next(iter(wanted), "none")
+    if body["HostConfig"].get("NetworkMode") not in wanted:
+        body["HostConfig"]["NetworkMode"] = next(iter(wanted), "none")
 
 
 def shares(mode: str | None) -> bool:
     """Whether a container has no networks of its own, so that it can't be connected to any."""
     return mode in MODES or str(mode).startswith("container:")
+
+
+def mode_of(container: Document) -> str:
+    """How it was told to be on a network, in one word: by the name of a network, not by its ID."""
+    mode = container["HostConfig"].get("NetworkMode") or "default"
+    mode = "bridge" if mode == "default" else mode
+    found = (container.get("NetworkSettings") or {}).get("Networks") or {}
+    return str(next((name for name, place in found.items() if place.get("NetworkID") == mode), mode))
 
 
 def carry_places(container: Document, body: Body) -> None:
@@ -253,11 +282,19 @@ def carry_places(container: Document, body: Body) -> None:
     if shares(mode):
         return
     found = (container.get("NetworkSettings") or {}).get("Networks") or {}
-    ids = {place.get("NetworkID"): name for name, place in found.items()}
-    mode = ids.get(mode, mode or "default")
+    mode = mode_of(container)
     # It may have been taken off the network that it started with.
-    body["HostConfig"]["NetworkMode"] = mode if mode in ("default", *found) else next(iter(sorted(found)), "none")
+    body["HostConfig"]["NetworkMode"] = mode if mode in found else next(iter(sorted(found)), "none")
     body["NetworkingConfig"] = {"EndpointsConfig": {name: endpoint(container, name) for name in found}}
+
+
+def take_mac(body: Body) -> None:
+    """Have the address of a container be that on its first network: the API from 1.44 knows no other."""
+    mac = body.pop("MacAddress", None)
+    mode = body["HostConfig"].get("NetworkMode") or "bridge"
+    if mac and not shares(mode):
+        endpoints = body.setdefault("NetworkingConfig", {}).setdefault("EndpointsConfig", {})
+        endpoints.setdefault("bridge" if mode == "default" else mode, {})["MacAddress"] = mac
 
 
 def take_further(body: Body) -> dict[str, Body]:

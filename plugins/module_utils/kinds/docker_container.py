@@ -4,254 +4,195 @@
 
 from __future__ import annotations
 
-import re
-import time
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core import hardening, limits, policy
-from ..core.codec import BOOL, LINE, MAX, SETTINGS, TEXT, WORDS, Codec, parse_name
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Layer, Plan, State
 from ..core.resource import Resource, Thing
-from ..core.waiting import until
-from ..engines import docker_config as words
-from ..engines import docker_networks, docker_values
-from ..engines.docker import DEFAULT, OURS, OWNER, Docker, Document
-from . import docker_hardening, docker_places
+from ..engines import docker_carry, docker_limits, docker_values
+from ..engines.docker import DEFAULT, OWNER, Docker
+from ..engines.docker_build import familiar
+from ..engines.docker_images import DockerImages
+from . import docker_abilities, docker_hardening, docker_places, docker_reading, docker_wants
+from .docker_fields import FIELDS, IGNORE
+from .docker_replacing import Replacing, ailing, is_ill, last_words
 
-NEXT, PREVIOUS = ".strata-next", ".strata-previous"
-"""What a replacement is called until it takes over, and what it replaces is called until that has proved itself."""
-
-REPLACES = OURS + "replaces"  # the ID of the container that it replaced: tells leftovers from namesakes
-
-PROOF = 2.0  # seconds that a replacement without a health check has to run
+_LIFTED_LIVE = ("pids_limit", "memory_swap", "restart_policy", "restart_retries")
+_QUOTA = ("cpu_quota", "cpu_period")
 
 
-def _parse_name(value: Any) -> str:
-    name = parse_name(value)
-    if len(name) < 2:
-        raise ValueError("is too short: Docker wants two characters or more")
-    if name.endswith((NEXT, PREVIOUS)):
-        raise ValueError("ends like the names of containers that are being replaced")
-    return name
-
-
-def _derived(name: str, at: words.At, codec: Codec, default: Any) -> Field:
-    return Field(name, codec, at, default=default, role=Role.DERIVED)
-
-
-class DockerContainer(Resource):
+class DockerContainer(Replacing):
     kind = "docker_container"
     rank = 60
-    fields = (
-        policy.name(Codec(_parse_name)),
-        policy.state("started", "present", "stopped", "absent"),
-        policy.recreate(),
-        policy.timeout(),
-        Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),
-        Field("hardening", TEXT, role=Role.POLICY, choices=hardening.PROFILES),
-        Field("hardening_exceptions", WORDS, role=Role.POLICY),
-        Field("image", LINE, words.IMAGE),
-        Field("command", docker_values.COMMAND, words.COMMAND_AT, default=()),
-        Field("env", docker_values.ENV, words.ENV_AT, default={}),
-        Field("labels", SETTINGS, words.LABELS, default={}),
-        Field("user", LINE, words.USER, default=""),
-        Field(
-            "restart_policy",
-            TEXT,
-            words.RESTART,
-            Effect.LIVE,
-            default="no",
-            choices=("no", "on-failure", "always", "unless-stopped"),
-        ),
-        limits.memory(words.MEMORY),
-        limits.cpus(words.CPUS),
-        limits.pids_limit(words.PIDS),
-        Field("published_ports", docker_values.PORTS, words.PUBLISHED, default=()),
-        Field("volumes", docker_values.BINDS, words.VOLUMES, default=()),
-        Field("tmpfs", docker_values.TMPFS, words.TMPFS_AT, default=()),
-        Field("capabilities", docker_values.CAPABILITIES, words.CAP_ADD, default=()),
-        Field("cap_drop", docker_values.CAPABILITIES, words.CAP_DROP, default=()),
-        Field("security_opts", docker_values.SECURITY, words.SECURITY_OPT, default=()),
-        Field("read_only", BOOL, words.READ_ONLY, default=False),
-        Field(
-            "networks",
-            docker_networks.PLACES,
-            words.NETWORKS,
-            Effect.LIVE,
-            default=({"name": "bridge"},),
-            check=docker_networks.check_places,
-        ),
-        # No options yet, but profiles have an opinion on them.
-        _derived("privileged", words.PRIVILEGED, BOOL, False),
-        _derived("host_namespaces", words.NAMESPACES, WORDS, ()),
-        _derived("devices", words.DEVICES, WORDS, ()),
-        _derived("mounts", words.MOUNTS, WORDS, ()),
-    )
-    states = {"started": "running", "present": None, "stopped": "stopped", "absent": "absent"}
+    fields = FIELDS
+    states = {"started": "running", "present": None, "healthy": "running", "stopped": "stopped", "absent": "absent"}
     moves = {
         ("stopped", "running"): ("start",),
         ("running", "stopped"): ("stop",),
         ("paused", "stopped"): ("stop",),
         ("paused", "running"): ("unpause",),
+        ("stopped", "paused"): ("start", "pause"),
+        ("running", "paused"): ("pause",),
+        # One that is waited for until it has left.
+        ("stopped", "finished"): ("start", "run"),
+        ("running", "finished"): ("run",),
+        ("paused", "finished"): ("unpause", "run"),
     }
     busy = frozenset({"running", "paused"})
 
     # What was declared.
 
+    began: float = 0
+    """When what one that is waited for had written before had ended, in seconds since 1970."""
+    done: Mapping[str, Any] = {}
+    """What it left with."""
+
     def check(self) -> None:
-        if self.target != "absent" and "image" not in self.spec:
-            raise StrataError("is required unless the container is to be absent", option="image")
+        docker_wants.complete(self.spec, self.options)
+        if self.spec["state"] == "present" and "image" not in self.spec:
+            raise StrataError("is required by state: present", option="image")
+        if self.spec["state"] == "stopped" and self.spec.get("auto_remove"):
+            raise StrataError("can't go with state: stopped: it would be removed", option="auto_remove")
+        docker_wants.check(self.spec, self.settings_of())
         docker_hardening.check(self.spec, self.options)
 
+    @classmethod
+    def settings_of(cls) -> list[Field]:
+        """The options that a container has, not those that say how to converge."""
+        return [field for field in cls.fields if field.role is Role.SETTING]
+
+    @property
+    def target(self) -> str | None:
+        status = super().target
+        if status == "running" and self.spec.get("detach") is False:
+            return "finished"
+        return "paused" if status == "running" and self.spec.get("paused") else status
+
+    def settled(self) -> Resource:
+        once = {"recreate": "if_needed", "restart": "never"}
+        calm = {**self.options, **{key: word for key, word in once.items() if self.spec[key] == "always"}}
+        if self.target == "finished":
+            calm["state"] = "absent" if self.spec["cleanup"] or self.spec.get("auto_remove") else "stopped"
+        return type(self)(calm, owner=self.owner, applied=self.applied)
+
+    def provides(self) -> list[Thing]:
+        return [("docker_container", self.name)]
+
     def needs(self) -> list[Thing]:
-        return docker_places.needed(self.spec)
+        image = [("docker_image", familiar(self.spec["image"]))] if "image" in self.spec else []
+        return [*image, *super().needs(), *docker_places.needed(self.spec)]
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        return [("env_file", self.spec["env_file"])] if "env_file" in self.spec else []
 
     def settings(self, state: State) -> dict[str, Any]:
-        image = state.facts["wanted_image"]
-        profile = docker_hardening.values(self.spec, image["user"], state.config)
-        before = docker_hardening.values(self.applied, image["user"], state.config)
-        dropped = {name: self.field(name).default for name in before if name not in ("volumes", "mounts")}
+        image, facts = state.facts["wanted_image"], state.facts
+        defaults = {field.name: field.default for field in self.fields}
+        profile = docker_hardening.values(self.spec, image["user"], state.config, defaults)
+        before = docker_hardening.values(self.applied, image["user"], state.config, defaults)
+        dropped = {name: defaults[name] for name in before if name not in docker_hardening.LEFT}
         want = {**dropped, **super().settings(state)}
         want.update({name: value for name, value in profile.items() if name not in self.spec})
         if "security_opts" in profile:
             want["security_opts"] = tuple(sorted({*profile["security_opts"], *want["security_opts"]}))
-        return self._beside(image, want, state)
-
-    def _beside(self, image: Mapping[str, Any], want: dict[str, Any], state: State) -> dict[str, Any]:
-        """Wanted values as they are observed: what the image gives anyhow counts as unset."""
-        same = state.facts.get("image_id") == image["id"]
-        want["image"] = state.config["image"] if same else self.spec["image"]
-        if "env" in want:
-            want["env"] = words.own(want["env"], image["env"])
-        if "labels" in want:
-            labels = image["labels"]
-            want["labels"] = {key: None if labels.get(key) == item else item for key, item in want["labels"].items()}
-        for name, unset in (("user", ""), ("command", ())):
-            if name in want and want[name] == image[name]:
-                want[name] = unset
-        if "published_ports" in want:
-            # No address is every address, which some tools write as 0.0.0.0.
-            there = state.config.get("published_ports", ())
-            every = {port: f"0.0.0.0{port}" for port in want["published_ports"] if f"0.0.0.0{port}" in there}
-            want["published_ports"] = tuple(sorted(every.get(port, port) for port in want["published_ports"]))
+        if "env_file" in self.spec or "env_file" in self.applied:
+            want["env"] = {**facts.get("env_file", {}), **self.spec.get("env", {})}
+        want.update({name: value for name, value in facts.get("references", {}).items() if name in want})
+        docker_wants.with_mode(want, self.spec, state.config)
+        words = docker_wants.words_of(self.spec, self.settings_of())
+        self._refuse_labels(want, words, image)
+        want = docker_wants.beside(want, self.spec, image, state.config, facts.get("image_id"))
+        if facts.get("anew"):  # there is nothing to be saved by ignoring it
+            words = {name: word for name, word in words.items() if word != IGNORE}
+        if state.exists and words:
+            want = docker_wants.leniently(want, state.config, words, self.settings_of(), profile)
         return want
 
+    def _refuse_labels(self, want: Mapping[str, Any], words: Mapping[str, str], image: Mapping[str, Any]) -> None:
+        others = docker_wants.labels_besides(words, want, image)
+        if others and self.spec["image_label_mismatch"] == "fail":
+            raise StrataError(
+                f"are to be exactly those, and the image has {', '.join(others)}",
+                option="labels",
+                hint="Declare them, too, or set image_label_mismatch: ignore",
+                entry=self.entry,
+            )
+
     def cost(self, change: Change, state: State) -> Effect:
-        # The daemon takes 0 for "not given" when it updates, and refuses -1: these limits are never lifted live.
-        if change.field == "networks" and (state.facts["shares_network"] or not self.declared["networks"]):
-            return Effect.RECREATE
-        lifted = change.field in ("memory", "cpus") and change.after == MAX
-        if lifted or (change.field == "cpus" and state.facts["odd_quota"]):
-            return Effect.RECREATE
-        return change.effect
+        if change.field == "networks":
+            # A MAC address that comes with a connection to a running container is not taken (seen with Docker 26.1).
+            fixed = bool((change.after or {}).get("mac_address"))
+            none = state.facts["shares_network"] or not self.declared["networks"]
+            return Effect.RECREATE if fixed or none else change.effect
+        field = self.field(change.field)
+        if change.after == field.show(field.default) and change.field not in _LIFTED_LIVE:
+            return Effect.RECREATE  # the daemon takes 0 and "" for "not given" when it updates
+        # The daemon doesn't mix the two ways to limit cpu time.
+        mixed = (change.field == "cpus" and state.facts["odd_quota"]) or (
+            change.field in _QUOTA and state.facts["counts_cpus"]
+        )
+        return Effect.RECREATE if mixed else change.effect
 
     # What there is.
 
     @classmethod
-    def open(cls, spec: Mapping[str, Any]) -> Docker:
-        return Docker(spec.get("docker_host") or DEFAULT)
+    def open(cls, spec: Mapping[str, Any]) -> DockerImages:
+        return DockerImages(spec.get("docker_host") or DEFAULT)
 
     @classmethod
-    def read_many(cls, engine: Docker, names: Iterable[str] | None) -> dict[str, State]:
-        asked = None if names is None else {name + end for name in names for end in ("", NEXT, PREVIOUS)}
-        found: dict[str, str] = {}
-        for container in engine.containers(asked):
-            name = next((name[1:] for name in container["Names"] if name.count("/") == 1), None)
-            if name is None or (asked is not None and name not in asked):
-                continue
-            stray = name.endswith(NEXT) and REPLACES not in (container.get("Labels") or {})
-            if not stray:  # somebody else's namesake
-                found[name] = container["Id"]
-        bases = {re.sub(f"({re.escape(NEXT)}|{re.escape(PREVIOUS)})$", "", name) for name in found}
-        states = {name: cls._read(engine, name, found) for name in bases if _named(name)}
-        return {name: state for name, state in states.items() if state is not None}
+    def read_many(cls, engine: DockerImages, names: Iterable[str] | None) -> dict[str, State]:
+        return docker_reading.read_many(engine, names)
 
-    @classmethod
-    def _read(cls, engine: Docker, name: str, found: Mapping[str, str]) -> State | None:
-        left = {name + end: found[name + end] for end in (NEXT, PREVIOUS) if name + end in found}
-        document = engine.inspect(found[name]) if name in found else None
-        old = engine.inspect(left[name + PREVIOUS]) if name + PREVIOUS in left else None
-        if document is None:
-            document, new = old, engine.inspect(left[name + NEXT]) if left else None
-        elif old is not None:
-            new = document
-        else:
-            old, new = document, engine.inspect(left[name + NEXT]) if left else None
-        if document is None:
-            return State(facts={"leftovers": left}) if left else None
-        state = cls._observed(engine, document)
-        if not left:
+    def observe(self, engine: DockerImages, state: State) -> State:
+        if self.spec["state"] == "absent":
             return state
-        # Whether it ran when the replacement began: it stopped after that.
-        ran = bool(
-            old
-            and new
-            and (old["State"]["Running"] or words.seconds(old["State"]["FinishedAt"]) > words.seconds(new["Created"]))
-        )
-        return replace(state, facts={**state.facts, "leftovers": left, "ran": ran})
-
-    @classmethod
-    def _observed(cls, engine: Docker, document: Document) -> State:
-        named = engine.image(document["Config"]["Image"])
-        still = named is not None and named["Id"] == document["Image"]
-        image = words.image_config(named if still else engine.image(document["Image"]))
-        config = {field.name: field.at.read(document, image) for field in cls.fields if field.at}
-        if not still:
-            config["image"] = document["Image"]
-        status = document["State"]
-        facts = {
-            "id": document["Id"],
-            "image_id": document["Image"],
-            "pid": status.get("Pid") or None,
-            "exit_code": None if status["Running"] else status.get("ExitCode"),
-            "health": (status.get("Health") or {}).get("Status"),
-            "auto_remove": bool(document["HostConfig"].get("AutoRemove")),
-            "shares_network": docker_networks.shares(document["HostConfig"].get("NetworkMode")),
-            "odd_quota": (document["HostConfig"].get("CpuQuota") or 0) < 0,
-        }
-        labels = words.own(document["Config"].get("Labels"), image.get("Labels"))
-        word = "paused" if status.get("Paused") else "running" if words.runs(document) else "stopped"
-        return State(word, config, facts=facts, owner=labels.get(OWNER))
-
-    def observe(self, engine: Docker, state: State) -> State:
-        if self.target == "absent":
-            return state
-        image = engine.image(self.spec["image"])
-        if image is None:
-            raise StrataError(
-                "is not on this host",
-                option="image",
-                value=self.spec["image"],
-                hint=f"Run docker pull {self.spec['image']} there, or docker load",
-                entry=self.entry,
-            )
+        docker_abilities.refuse(engine, self.spec, state, self.entry)
         docker_places.refuse_missing(self, engine, state)
-        config = words.image_config(image)
-        wanted = {
-            "id": image["Id"],
-            "user": config.get("User") or "",
-            "command": tuple(config.get("Cmd") or ()),
-            "env": words.variables(config),
-            "labels": dict(config.get("Labels") or {}),
+        facts = {
+            "wanted_image": docker_reading.wanted_image(engine, self.spec, state, self.entry),
+            "references": docker_reading.references(engine, self.spec),
+            "env_file": self._variables(),
         }
-        return replace(state, facts={**state.facts, "wanted_image": wanted})
+        return replace(state, facts={**state.facts, **facts})
+
+    def _variables(self) -> dict[str, str]:
+        path = self.spec.get("env_file")
+        if path is None:
+            return {}
+        where = {"option": "env_file", "value": path, "entry": self.entry}
+        try:
+            with open(os.path.realpath(path), encoding="utf-8") as file:
+                return docker_values.env_file(file.read())
+        except OSError as error:
+            raise StrataError(f"can't be read: {error.strerror}", **where) from None
+        except ValueError as error:
+            raise StrataError(str(error), **where) from None
 
     @classmethod
     def export(cls, name: str, state: State) -> dict[str, Any]:
         options = super().export(name, state)
-        return {"state": "present", **options}  # one that is paused has no other word
+        for row in options.get("networks", ()):
+            row.pop("mac_address", None)  # whether somebody chose it, nobody knows
+        if "cpu_quota" in options:
+            options.pop("cpus", None)  # the same, in other words
+        paused = {"state": "started", "paused": True} if state.status == "paused" else {}
+        return {**options, **paused}
 
-    def explain(self, engine: Docker, state: State) -> str:
-        stopped = self.target == "running" and state.status == "stopped"
-        return self._last_words(engine, state.facts["id"], state.facts["exit_code"]) if stopped else ""
+    def explain(self, engine: DockerImages, state: State) -> str:
+        if not state.exists or self.target != "running":
+            return ""
+        if state.status == "stopped":
+            return last_words(engine, state.facts["id"], state.facts["exit_code"])
+        return ailing(state.document) if is_ill(state) else ""
 
-    @staticmethod
-    def _last_words(engine: Docker, container: str, status: Any) -> str:
-        return f"it left with status {status}, saying: {engine.last_words(container) or 'nothing'}"
+    def outcome(self, state: State) -> dict[str, Any]:
+        output = {"Output": self.done["output"]} if self.done else {}
+        status = {"status": self.done["status"]} if self.done else {}
+        return {"container": {**(state.document or {}), **output}, **status}
 
     # What is to be done.
 
@@ -260,138 +201,113 @@ class DockerContainer(Resource):
         if left and self.target is None and state.facts.get("ran") and state.status == "stopped":
             state = replace(state, status="running")  # as it was before somebody cut in
         plan = super().plan(state)
+        if "recreate" in plan.steps and not state.facts.get("anew"):
+            # A new container is as it is declared, also where an old one needn't be.
+            return self.plan(replace(state, facts={**state.facts, "anew": True}))
         if "recreate" in plan.steps and state.facts["auto_remove"]:
             raise StrataError(
                 "was started to remove itself once it stops (--rm), so that there would be no way back",
                 hint="Remove it first, or set recreate: never",
                 entry=self.entry,
             )
+        plan = self._with_more_steps(plan, state)
         if not left:
             return plan
         steps = plan.steps if "remove" in plan.steps else ("recover", *plan.steps)
         told = Change("leftovers", sorted(left), None, Effect.REMOVE)
         return replace(plan, changes=(told, *plan.changes), steps=steps)
 
-    def _body(self, base: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    def _with_more_steps(self, plan: Plan, state: State) -> Plan:
+        steps, changes = plan.steps, plan.changes
+        if "recreate" in steps:  # it leads to the status that is asked for by itself
+            steps = ("recreate", "start", "run") if plan.target == "finished" else ("recreate",)
+        pulled = bool({"create", "recreate"} & set(steps)) and state.facts["wanted_image"]["id"] is None
+        if self.spec["state"] == "healthy" and plan.target == "running":
+            fresh = {"create", "recreate", "start", "restart", "unpause"} & set(steps)
+            if is_ill(state) and not fresh:
+                changes = (*changes, Change("health", state.facts["health"], "healthy", Effect.LIVE))
+            if is_ill(state) or fresh:
+                steps = (*steps, "prove")
+        return replace(plan, steps=("pull", *steps) if pulled else steps, changes=changes)
+
+    def _forced(self, steps: tuple[str, ...], target: str) -> list[Change]:
+        if self.spec["recreate"] == "always" and "recreate" not in steps:
+            return [Change("recreate", None, "always", Effect.RECREATE)]
+        return super()._forced(steps, target)
+
+    def settled_on(self, engine: DockerImages, plan: Plan) -> Plan:
+        if plan.state.facts["wanted_image"]["id"] is not None:
+            return plan
+        # The name stands for another image now, in what is there, too.
+        state = self.read_many(engine, [self.name]).get(self.name, plan.state)
+        state = self.observe(engine, state)
+        facts = {"anew": plan.state.facts.get("anew"), "leftovers": None}
+        return self.plan(replace(state, facts={**state.facts, **facts}))
+
+    def body(self, base: dict[str, Any], plan: Plan) -> dict[str, Any]:
         body: dict[str, Any] = {"HostConfig": {}, **base}
-        for name, value in plan.want.items():
-            self.field(name).at.write(body, value)
-        body["Image"] = self.spec["image"]
-        words.without_shadowed(body)
+        for field in self.fields:
+            if field.name in plan.want and field.at:
+                field.at.write(body, plan.want[field.name])
+        body["Image"] = self.spec.get("image") or plan.state.config["image"]
+        declared = {target: option for option, target in docker_wants.targets(self.spec)}
+        docker_carry.finish(body, declared)
         return body
 
-    def create(self, engine: Docker, plan: Plan) -> None:
-        docker_places.make(engine, self.name, self._body({"Labels": {OWNER: self.owner}}, plan))
+    def pull(self, engine: DockerImages, plan: Plan) -> None:
+        reference = familiar(self.spec["image"])
+        engine.forget_images()
+        # Another resource of the same stack may have made it meanwhile.
+        if self.spec["pull"] == "always" or engine.image(reference) is None:
+            engine.pull(reference, self.spec.get("platform"))
+            engine.forget_images()
 
-    def update(self, engine: Docker, plan: Plan) -> None:
+    def create(self, engine: DockerImages, plan: Plan) -> None:
+        if plan.state.facts.get("removing"):
+            engine.gone(plan.state.facts["removing"], self.spec.get("removal_wait_timeout", self.patience))
+        self.make(engine, self.name, self.body({"Labels": {OWNER: self.owner}}, self.settled_on(engine, plan)))
+
+    def update(self, engine: DockerImages, plan: Plan) -> None:
         values = plan.of(Layer.CONFIG)
-        container = self._there(engine)
-        body = words.update_body(values, container["HostConfig"])
+        container = self.there(engine)
+        if "memory" in values and "memory_swap" in plan.want:
+            values["memory_swap"] = plan.want["memory_swap"]  # else it would move along
+        body = docker_limits.update_body(values, container["HostConfig"])
         if body:
-            engine.update(container["Id"], body)
+            docker_places.refuse_left_out(engine, engine.update(container["Id"], body), self.entry)
         if "networks" in values:
             docker_places.connect(engine, container, plan)
 
-    def start(self, engine: Docker, plan: Plan) -> None:
+    def start(self, engine: DockerImages, plan: Plan) -> None:
+        if plan.target == "finished":
+            # Its first words may be older than the time at which the daemon says that it started.
+            self.began = docker_carry.seconds(self.there(engine)["State"]["FinishedAt"])
         engine.start(self.name)
 
-    def stop(self, engine: Docker, plan: Plan) -> None:
-        engine.stop(self.name)
+    def stop(self, engine: DockerImages, plan: Plan) -> None:
+        self.halt(engine, self.name)
 
-    def unpause(self, engine: Docker, plan: Plan) -> None:
+    def pause(self, engine: DockerImages, plan: Plan) -> None:
+        engine.pause(self.name)
+
+    def unpause(self, engine: DockerImages, plan: Plan) -> None:
         engine.unpause(self.name)
+
+    def run(self, engine: DockerImages, plan: Plan) -> None:
+        """Wait until it has left, and keep what it said."""
+        document = self.there(engine)
+        status = engine.wait(document["Id"])
+        vanishes = document["HostConfig"].get("AutoRemove")
+        self.done = {"status": status, "output": "" if vanishes else engine.logs(document["Id"], since=self.began)}
+        if self.spec["cleanup"]:
+            engine.remove(document["Id"])
+        if status:
+            said = self.done["output"].strip() or "nothing"
+            raise StrataError(f"it left with status {status}, saying: {said}", entry=self.entry)
 
     def remove(self, engine: Docker, plan: Plan) -> None:
         facts = plan.state.facts
         # What is being replaced goes first: it must not come back when this run is cut short.
         for container in [*facts.get("leftovers", {}).values(), facts["id"]]:
-            engine.stop(container)
-            engine.remove(container)
-
-    def recreate(self, engine: Docker, plan: Plan) -> None:
-        old = self._there(engine)
-        base = words.carry(old, words.image_config(engine.image(old["Image"])))
-        base["Labels"][REPLACES] = old["Id"]
-        new = docker_places.make(engine, self.name + NEXT, self._body(base, plan))
-        ran = words.runs(old)
-        try:
-            if ran:
-                engine.stop(old["Id"])
-            engine.rename(old["Id"], self.name + PREVIOUS)
-            engine.rename(new, self.name)
-        except StrataError:
-            self._put_back(engine, new, old["Id"], ran)
-            raise
-        self._finish(engine, new, old["Id"], plan.target in self.busy, ran)
-
-    def recover(self, engine: Docker, plan: Plan) -> None:
-        """Finish what a run that was cut short began, or go back to what was before it."""
-        left, ran = plan.state.facts["leftovers"], bool(plan.state.facts.get("ran"))
-        anew = "recreate" in plan.steps
-        up = plan.target in self.busy and not anew
-        if self.name + NEXT in left:
-            engine.remove(left[self.name + NEXT])
-        current, old = engine.inspect(self.name), left.get(self.name + PREVIOUS)
-        if current is not None and old is not None and (words.runs(current) or not anew):
-            engine.stop(old)  # a daemon that was restarted meanwhile may have started it
-            self._finish(engine, current["Id"], old, up, ran)
-            return
-        if old is not None:
-            if current is not None:
-                engine.remove(current["Id"])
-            engine.rename(old, self.name)
-        if up and ran:
-            engine.start(self.name)
-
-    def _finish(self, engine: Docker, new: str, old: str, up: bool, ran: bool) -> None:
-        """Let the replacement prove itself, and only then part with what it replaces."""
-        try:
-            if up:
-                engine.start(new)
-                until(lambda: self._proved(engine, new), "the new container to prove itself", self._timeout)
-        except StrataError as error:
-            self._put_back(engine, new, old, ran)
-            back = "is back and runs" if ran else "is back"
-            raise StrataError(
-                f"the new container did not come up, so the old one {back}: {error.message}",
-                hint=error.hint,
-                entry=self.entry,
-            ) from None
-        engine.remove(old)
-
-    @property
-    def _timeout(self) -> int:
-        return int(self.spec.get("timeout", 60))
-
-    def _proved(self, engine: Docker, container: str) -> bool:
-        found = engine.inspect(container)
-        state = found["State"] if found else {}
-        if found is None or not state["Running"] or state["Restarting"] or found.get("RestartCount"):
-            raise StrataError(self._last_words(engine, container, state.get("ExitCode")) if found else "it was removed")
-        health = (state.get("Health") or {}).get("Status")
-        if health == "unhealthy":
-            raise StrataError("its health check fails")
-        if health not in (None, "none"):
-            return bool(health == "healthy")
-        return time.time() - words.seconds(state["StartedAt"]) >= min(PROOF, self._timeout / 2)
-
-    def _put_back(self, engine: Docker, new: str, old: str, ran: bool) -> None:
-        engine.remove(new)
-        found = engine.inspect(old)
-        if found is not None and found["Name"] != f"/{self.name}":
-            engine.rename(old, self.name)
-        if ran:
-            engine.start(old)
-
-    def _there(self, engine: Docker) -> Document:
-        found = engine.inspect(self.name)
-        if found is None:
-            raise StrataError("was removed meanwhile", hint="Run again", entry=self.entry)
-        return found
-
-
-def _named(name: str) -> bool:
-    try:
-        return bool(_parse_name(name))
-    except ValueError:
-        return False
+            self.halt(engine, container)
+            self.discard(engine, container)

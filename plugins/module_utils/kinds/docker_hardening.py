@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..core import hardening
@@ -12,23 +12,34 @@ from ..core.codec import MAX
 from ..core.errors import StrataError
 from ..engines import docker_values
 
+NAMESPACES = ("network_mode", "pid_mode", "ipc_mode", "uts", "userns_mode", "cgroupns_mode")
+DEVICES = ("devices", "device_cgroup_rules", "device_requests")
+GROUP = "host_namespaces"
+"""A name for all of NAMESPACES in ``hardening_exceptions``."""
+
 # Which options a profile's aspects are compiled to.
-OPTION = {
-    "privileged": "privileged",
-    "host_namespaces": "host_namespaces",
-    "devices": "devices",
-    "mounts": "volumes",
-    "capabilities": "capabilities",
-    "confinement": "security_opts",
-    "default_capabilities": "cap_drop",
-    "no_new_privileges": "security_opts",
-    "read_only_root": "read_only",
-    "scratch": "tmpfs",
-    "user": "user",
-    "memory": "memory",
-    "cpus": "cpus",
-    "pids_limit": "pids_limit",
+OPTIONS = {
+    "privileged": ("privileged",),
+    "host_namespaces": NAMESPACES,
+    "devices": DEVICES,
+    "mounts": ("volumes", "mounts"),
+    "capabilities": ("capabilities",),
+    "confinement": ("security_opts",),
+    "default_capabilities": ("cap_drop",),
+    "no_new_privileges": ("security_opts",),
+    "read_only_root": ("read_only",),
+    "scratch": ("tmpfs",),
+    "user": ("user",),
+    "memory": ("memory",),
+    "cpus": ("cpus",),
+    "pids_limit": ("pids_limit",),
 }
+
+
+def exempted(spec: Mapping[str, Any]) -> frozenset[str]:
+    """The options that the profile of a declaration has no opinion on."""
+    named = set(spec.get("hardening_exceptions") or ())
+    return frozenset(named | set(NAMESPACES if GROUP in named else ()))
 
 
 def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -41,59 +52,77 @@ def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     Raises:
         StrataError: An option breaks the profile, or an exception is none of its options.
     """
-    exempt = spec.get("hardening_exceptions", ())
-    unknown = sorted(set(exempt) - set(OPTION.values()))
+    exempt = exempted(spec)
+    all_of_them = {option for options in OPTIONS.values() for option in options} | {GROUP}
+    unknown = sorted(exempt - all_of_them)
     if unknown:
-        known = ", ".join(sorted(set(OPTION.values())))
+        known = ", ".join(sorted(all_of_them))
         raise StrataError(f"no profile speaks of {unknown[0]}", option="hardening_exceptions", hint=f"Use {known}")
     profile = spec.get("hardening")
     rules = hardening.rules(profile)
-    for aspect, what in _breaches(spec):
-        option = OPTION[aspect]
+    for aspect, option, what in _breaches(spec):
         if aspect in rules and option not in exempt:
             raise StrataError(
                 f"breaks the profile {profile}: {what or f'it {rules[aspect].reason}'}",
                 option=option,
-                value=given[option],
+                value=given.get(option),
                 hint=f"Leave it out, or add {option} to hardening_exceptions",
             )
 
 
-def _breaches(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the declaration says against the profiles' aspects; with the reason, where the rule's own won't do."""
+def _breaches(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What the declaration says against a profile: aspect, option, and the reason where the rule's own won't do."""
+    if spec.get("privileged"):
+        yield "privileged", "privileged", ""
+    for option in NAMESPACES:
+        if spec.get(option) == "host":
+            yield "host_namespaces", option, ""
+    for option in DEVICES:
+        if spec.get(option):
+            yield "devices", option, ""
     wrong = hardening.dangerous(spec.get("capabilities", ()))
     if wrong:
-        yield "capabilities", f"{', '.join(wrong)} gives rights that lead to the host"
+        yield "capabilities", "capabilities", f"{', '.join(wrong)} gives rights that lead to the host"
     if docker_values.unconfined(spec.get("security_opts", ())):
-        yield "confinement", ""
+        yield "confinement", "security_opts", ""
     if f"{docker_values.NO_NEW_PRIVILEGES}=false" in spec.get("security_opts", ()):
-        yield "no_new_privileges", ""
-    for bind in spec.get("volumes", ()):
-        reason = leads_out(bind)
-        if reason:
-            yield "mounts", reason
+        yield "no_new_privileges", "security_opts", ""
+    for option, judge in MOUNTS.items():
+        for mount in spec.get(option, ()):
+            reason = judge(mount)
+            if reason:
+                yield "mounts", option, reason
     if "ALL" not in spec.get("cap_drop", ("ALL",)):
-        yield "default_capabilities", ""
+        yield "default_capabilities", "cap_drop", ""
     if not spec.get("read_only", True):
-        yield "read_only_root", ""
+        yield "read_only_root", "read_only", ""
     if hardening.is_root(spec.get("user", hardening.NOBODY)):
-        yield "user", ""
+        yield "user", "user", ""
     for limit in ("memory", "cpus", "pids_limit"):
         if spec.get(limit) == MAX:
-            yield limit, ""
+            yield limit, limit, ""
 
 
-def values(given: Mapping[str, Any], user: str, there: Mapping[str, Any]) -> dict[str, Any]:
+def values(
+    given: Mapping[str, Any], user: str, there: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the profile of a declaration gives, by option.
 
     Args:
         given: The declaration.
         user: Whom the image runs as.
         there: The canonical values of the container that there is.
+        defaults: What each option is where nobody declared it.
     """
-    exempt = given.get("hardening_exceptions") or ()
+    exempt = exempted(given)
     rules = hardening.rules(given.get("hardening"))
-    found = {OPTION[aspect]: rule.value for aspect, rule in rules.items() if OPTION[aspect] not in exempt}
+    found = {option: rule.value for aspect, rule in rules.items() for option in OPTIONS[aspect] if option not in exempt}
+    for option in found.keys() & set(NAMESPACES):
+        # Those of other containers are none of a profile's business.
+        now = there.get(option)
+        found[option] = defaults[option] if now in (None, "host") else now
+    if given.get("cpu_quota"):
+        found.pop("cpus", None)  # the other way to say it
     if "cap_drop" in found:
         found["cap_drop"] = ("ALL",)
     if "security_opts" in found:
@@ -101,21 +130,33 @@ def values(given: Mapping[str, Any], user: str, there: Mapping[str, Any]) -> dic
     if "user" in found and not hardening.is_root(user):
         found["user"] = user
     if "tmpfs" in found:
-        volumes = given.get("volumes")
-        taken = {docker_values.bind_target(bind) for bind in (there.get("volumes", ()) if volumes is None else volumes)}
+        binds, mounts = (given.get(option, there.get(option, ())) for option in MOUNTS)
+        taken = {docker_values.bind_target(bind) for bind in binds} | {row["target"] for row in mounts}
         scratch = [f"{path}:{options}" for path, options in hardening.SCRATCH.items() if path not in taken]
         found["tmpfs"] = docker_values.TMPFS.parse(scratch)
         if "read_only" in exempt:
             del found["tmpfs"]
-    for field in ("volumes", "mounts") if "volumes" in found else ():
+    for option in found.keys() & MOUNTS.keys():
         # Other mounts are none of a profile's business.
-        found[field] = tuple(bind for bind in there.get(field, ()) if not leads_out(bind))
+        found[option] = tuple(mount for mount in there.get(option, ()) if not MOUNTS[option](mount))
     return found
 
 
-def leads_out(bind: str) -> str | None:
+def _bind_leads_out(bind: str) -> str | None:
     """Why a bind mount must not be; None where it may."""
     source, colon, _target = bind.partition(":")
     if not colon or not source.startswith("/"):
         return None
     return hardening.leads_out(source, "ro" not in docker_values.bind_options(bind))
+
+
+def _mount_leads_out(row: Mapping[str, Any]) -> str | None:
+    bound = row.get("type") == "bind" and row.get("source")
+    return hardening.leads_out(row["source"], not row.get("read_only")) if bound else None
+
+
+MOUNTS: Mapping[str, Callable[[Any], str | None]] = {"volumes": _bind_leads_out, "mounts": _mount_leads_out}
+"""Where mounts are declared, and why one of them must not be."""
+
+LEFT = frozenset((*MOUNTS, *NAMESPACES))
+"""What a profile that is dropped leaves as it is: it had no value of its own for these."""

@@ -15,7 +15,7 @@ from ..core.codec import BOOL, LINE, PATH, TEXT, TEXTS, Codec
 from ..core.errors import StrataError
 from ..core.field import Field, Role, structure
 from ..core.plan import Effect, Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..engines import docker_build as words
 from ..engines.docker import DEFAULT, OURS, Document, container_name
 from ..engines.docker_images import DockerImages, references
@@ -130,6 +130,9 @@ class DockerImage(Resource):
     def name(self) -> str:
         """The whole reference: two tags of a repository are two images."""
         return _reference(self.spec["name"], self.spec["tag"])
+
+    def provides(self) -> list[Thing]:
+        return [("docker_image", self.name)]
 
     @classmethod
     def key(cls, options: Mapping[str, Any]) -> str:

@@ -15,10 +15,21 @@ from ..engines.docker import Docker, Document
 
 
 def needed(spec: Mapping[str, Any]) -> list[Thing]:
-    """Networks, and volumes that have a name: one that isn't there would be made by the daemon, without its options."""
+    """Networks, other containers, and volumes that have a name.
+
+    A volume that isn't there would be made by the daemon, without its options.
+    """
     sources = [bind.partition(":")[0] for bind in spec.get("volumes", ()) if ":" in bind]
+    sources += [row["source"] for row in spec.get("mounts", ()) if row["type"] == "volume" and row.get("source")]
     volumes = [("docker_volume", source) for source in sources if not source.startswith("/")]
-    return [*volumes, *(("docker_network", row["name"]) for row in spec.get("networks", ()))]
+    modes = [str(spec.get(option, "")).partition(":") for option in ("network_mode", "ipc_mode", "pid_mode")]
+    others = [name for word, _colon, name in modes if word == "container" and name]
+    others += [one.partition(":")[0] for option in ("links", "volumes_from") for one in spec.get(option, ())]
+    return [
+        *volumes,
+        *(("docker_container", name) for name in others),
+        *(("docker_network", row["name"]) for row in spec.get("networks", ())),
+    ]
 
 
 def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:
@@ -38,17 +49,36 @@ def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:
         )
 
 
-def make(engine: Docker, name: str, body: dict[str, Any]) -> str:
+MANY_NETWORKS = (1, 44)
+"""The API that creates a container on all of its networks (docs.docker.com/reference/api/engine/version-history)."""
+
+
+def make(engine: Docker, name: str, body: dict[str, Any], platform: str | None, entry: str) -> str:
     """Create a container on all of its networks, and return its ID."""
-    further = words.take_further(body)
-    made = engine.create(name, body)
+    further = {}
+    if engine.api >= MANY_NETWORKS:
+        words.take_mac(body)
+    else:
+        further = words.take_further(body)
+    made, left_out = engine.create(name, body, platform)
     try:
+        refuse_left_out(engine, left_out, entry)
         for network, endpoint in further.items():
             engine.connect(network, made, endpoint)
     except StrataError:
         engine.remove(made)
         raise
     return made
+
+
+def refuse_left_out(engine: Docker, said: list[str], entry: str) -> None:
+    """What a daemon doesn't do and only warns of is an error."""
+    if said:
+        raise StrataError(
+            f"{engine.title} does not do all that is declared: {'; '.join(said)}",
+            hint="Leave out what it names",
+            entry=entry,
+        )
 
 
 def connect(engine: Docker, container: Document, plan: Plan) -> None:

@@ -4,10 +4,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,16 +11,12 @@ from hypothesis import strategies as st
 from ansible_collections.strata.virt.plugins.module_utils.core import hardening
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Effect
-from ansible_collections.strata.virt.plugins.module_utils.engines import docker_config, docker_values
-from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_container import (
-    NEXT,
-    OWNER,
-    PREVIOUS,
-    REPLACES,
-    DockerContainer,
-)
+from ansible_collections.strata.virt.plugins.module_utils.engines import docker_limits, docker_values
+from ansible_collections.strata.virt.plugins.module_utils.engines.docker import OWNER
+from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_container import DockerContainer
+from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_fields import NEXT, PREVIOUS
+from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_reading import REPLACES
 
-ANSWERS = Path(__file__).parents[1] / "fixtures" / "docker_container"
 EXAMPLE = {
     "name": "web",
     "image": "web:1.0",
@@ -39,49 +31,11 @@ EXAMPLE = {
 }
 
 
-def answer(name: str) -> dict:
-    return json.loads((ANSWERS / f"{name}.json").read_text())
-
-
-class Daemon:
-    """Answers like the real one, and notes what it is told."""
-
-    def __init__(self, **containers: dict) -> None:
-        self.told: list[tuple] = []
-        self.documents = {}
-        for name, document in containers.items():
-            self.put(name, document)
-        self.pictures = {"web:1.0": answer("image")}
-        self.pictures[self.pictures["web:1.0"]["Id"]] = self.pictures["web:1.0"]
-
-    def put(self, name: str, document: dict) -> None:
-        self.documents[name] = {**copy.deepcopy(document), "Name": f"/{name}"}
-
-    def containers(self, names=None):
-        return [
-            {"Id": name, "Names": [f"/{name}"], "Labels": document["Config"]["Labels"]}
-            for name, document in self.documents.items()
-        ]
-
-    def inspect(self, container):
-        return self.documents.get(container)
-
-    def image(self, reference):
-        return self.pictures.get(reference)
-
-    def create(self, name, body):
-        self.told.append(("create", name, body))
-        return "new"
-
-    def __getattr__(self, verb):
-        return lambda *args: self.told.append((verb, *args))
-
-
-def state_of(daemon: Daemon, resource: DockerContainer):
+def state_of(daemon, resource: DockerContainer):
     return resource.observe(daemon, resource.read_many(daemon, [resource.name]).get(resource.name, ABSENT))
 
 
-def plan_of(daemon: Daemon, **options):
+def plan_of(daemon, **options):
     resource = DockerContainer({"name": "web", "image": "web:1.0", **options})
     return resource.plan(state_of(daemon, resource))
 
@@ -90,15 +44,15 @@ def fields(plan) -> list[str]:
     return [change.name for change in plan.changes]
 
 
-def created(daemon: Daemon) -> dict:
+def created(daemon) -> dict:
     return next(body for verb, *_name, body in daemon.told if verb == "create")
 
 
-def test_what_docker_run_made_by_hand_is_what_the_example_declares():
+def test_what_docker_run_made_by_hand_is_what_the_example_declares(Daemon, answer):
     assert not plan_of(Daemon(web=answer("hand")), **{key: EXAMPLE[key] for key in EXAMPLE if key != "name"})
 
 
-def test_the_example_is_compiled_to_what_docker_run_sends():
+def test_the_example_is_compiled_to_what_docker_run_sends(Daemon, answer):
     daemon = Daemon()
     resource = DockerContainer(EXAMPLE, owner="site")
     plan = resource.plan(state_of(daemon, resource))
@@ -111,7 +65,7 @@ def test_the_example_is_compiled_to_what_docker_run_sends():
     assert body["ExposedPorts"] == {"8080/tcp": {}}
 
 
-def test_a_profile_alone_has_its_documented_defaults():
+def test_a_profile_alone_has_its_documented_defaults(Daemon):
     daemon = Daemon()
     resource = DockerContainer({"name": "web", "image": "web:1.0", "hardening": "restricted"})
     resource.create(daemon, resource.plan(state_of(daemon, resource)))
@@ -123,11 +77,14 @@ def test_a_profile_alone_has_its_documented_defaults():
 
 
 @pytest.mark.parametrize("profile", ["baseline", "restricted"])
-def test_whatever_was_loosened_is_seen(profile):
+def test_whatever_was_loosened_is_seen(profile, Daemon, answer):
     plan = plan_of(Daemon(web=answer("loose")), hardening=profile)
     assert set(fields(plan)) >= {
         "privileged",
-        "host_namespaces",
+        "pid_mode",
+        "ipc_mode",
+        "uts",
+        "network_mode",
         "capabilities",
         "security_opts",
         "devices",
@@ -137,7 +94,7 @@ def test_whatever_was_loosened_is_seen(profile):
     assert not plan_of(Daemon(web=answer("loose")), hardening="privileged", state="present")
 
 
-def test_whatever_was_loosened_is_not_carried_over():
+def test_whatever_was_loosened_is_not_carried_over(Daemon, answer):
     daemon = Daemon(web=answer("loose"))
     resource = DockerContainer({"name": "web", "image": "web:1.0", "hardening": "baseline"})
     resource.recover = resource._finish = lambda *args: None
@@ -181,7 +138,7 @@ def test_what_breaks_the_profile_is_refused_unless_excepted(option, value):
         DockerContainer({**EXAMPLE, "hardening_exceptions": ["nonsense"]})
 
 
-def test_a_dropped_profile_goes_as_a_whole():
+def test_a_dropped_profile_goes_as_a_whole(Daemon, answer):
     daemon = Daemon(web=answer("hand"))
     resource = DockerContainer({"name": "web", "image": "web:1.0"}, applied=EXAMPLE)
     want = resource.plan(state_of(daemon, resource)).want
@@ -189,7 +146,7 @@ def test_a_dropped_profile_goes_as_a_whole():
     assert (want["memory"], want["tmpfs"], want["volumes"]) == ("max", (), ())
 
 
-def test_what_the_image_gives_counts_as_unset():
+def test_what_the_image_gives_counts_as_unset(Daemon, answer):
     plain = answer("plain")
     assert not plan_of(
         Daemon(web=plain),
@@ -202,7 +159,7 @@ def test_what_the_image_gives_counts_as_unset():
     assert fields(plan) == ["env", "labels[made.by]"]
 
 
-def test_images_are_compared_by_id():
+def test_images_are_compared_by_id(Daemon, answer):
     daemon = Daemon(web=answer("plain"))
     daemon.pictures["other:1"] = daemon.pictures["web:1.0"]
     assert not plan_of(daemon, image="other:1")
@@ -210,10 +167,10 @@ def test_images_are_compared_by_id():
     (change,) = plan_of(daemon).changes
     assert (change.field, change.before, change.after) == ("image", answer("plain")["Image"], "web:1.0")
     with pytest.raises(StrataError, match=r"docker pull nowhere:1"):
-        plan_of(daemon, image="nowhere:1")
+        plan_of(daemon, image="nowhere:1", pull="never")
 
 
-def test_limits_change_live_and_are_lifted_by_a_new_container():
+def test_limits_change_live_and_are_lifted_by_a_new_container(Daemon, answer):
     daemon = Daemon(web=answer("hand"))
     plan = plan_of(daemon, memory="1g", cpus=1, pids_limit="max", restart_policy="always")
     assert plan.steps == ("update",)
@@ -231,13 +188,13 @@ def test_limits_change_live_and_are_lifted_by_a_new_container():
 
 
 def test_swap_moves_along_with_memory():
-    assert docker_config.memory_update(50, 100, 200) == {"Memory": 50, "MemorySwap": 100}
-    assert docker_config.memory_update(50, 100, 100) == {"Memory": 50, "MemorySwap": 50}
-    assert docker_config.memory_update(50, 100, -1) == {"Memory": 50, "MemorySwap": -1}
-    assert docker_config.memory_update(50, 100, 130) == {"Memory": 50, "MemorySwap": 80}
+    assert docker_limits.memory_update(50, 100, 200) == {"Memory": 50, "MemorySwap": 100}
+    assert docker_limits.memory_update(50, 100, 100) == {"Memory": 50, "MemorySwap": 50}
+    assert docker_limits.memory_update(50, 100, -1) == {"Memory": 50, "MemorySwap": -1}
+    assert docker_limits.memory_update(50, 100, 130) == {"Memory": 50, "MemorySwap": 80}
 
 
-def test_a_container_with_a_quota_keeps_one():
+def test_a_container_with_a_quota_keeps_one(Daemon, answer):
     plain = answer("plain")
     plain["HostConfig"].update(NanoCpus=0, CpuQuota=50_000, CpuPeriod=100_000)
     daemon = Daemon(web=plain)
@@ -246,7 +203,7 @@ def test_a_container_with_a_quota_keeps_one():
     assert daemon.told[-1][2] == {"CpuQuota": 100_000, "CpuPeriod": 100_000}
 
 
-def test_foreign_containers_stay_foreign_and_labels_of_an_image_make_no_owner():
+def test_foreign_containers_stay_foreign_and_labels_of_an_image_make_no_owner(Daemon, answer):
     plain = answer("plain")
     plain["Config"]["Labels"][OWNER] = "site"
     daemon = Daemon(web=plain)
@@ -256,7 +213,7 @@ def test_foreign_containers_stay_foreign_and_labels_of_an_image_make_no_owner():
     assert state_of(daemon, resource).owner is None
 
 
-def replaced(**state) -> tuple[dict, dict]:
+def replaced(answer, **state) -> tuple[dict, dict]:
     """An old container, and the one that is to replace it."""
     old, new = answer("plain"), answer("hand")
     old["State"].update({"Running": False, "Status": "exited", "FinishedAt": "2026-11-22T22:00:23.5Z", **state})
@@ -266,8 +223,8 @@ def replaced(**state) -> tuple[dict, dict]:
     return old, new
 
 
-def test_leftovers_are_told_and_cleared_up():
-    old, new = replaced()
+def test_leftovers_are_told_and_cleared_up(Daemon, answer):
+    old, new = replaced(answer)
     daemon = Daemon()
     daemon.put(f"web{PREVIOUS}", old)
     daemon.put(f"web{NEXT}", new)
@@ -279,8 +236,8 @@ def test_leftovers_are_told_and_cleared_up():
     assert gone.steps == ("remove",)
 
 
-def test_one_that_had_stopped_before_is_not_started():
-    old, new = replaced(FinishedAt="2026-11-22T22:00:22.8Z")
+def test_one_that_had_stopped_before_is_not_started(Daemon, answer):
+    old, new = replaced(answer, FinishedAt="2026-11-22T22:00:22.8Z")
     daemon = Daemon()
     daemon.put("web", old)
     daemon.put(f"web{NEXT}", new)
@@ -288,7 +245,7 @@ def test_one_that_had_stopped_before_is_not_started():
     assert (plan.steps, plan.target) == (("recover",), "stopped")
 
 
-def test_a_namesake_is_no_leftover():
+def test_a_namesake_is_no_leftover(Daemon, answer):
     daemon = Daemon(web=answer("plain"))
     daemon.put(f"web{NEXT}", answer("plain"))
     assert not plan_of(daemon)
@@ -317,7 +274,7 @@ def test_bad_ports_are_refused(said):
         DockerContainer({"name": "web", "image": "x", "published_ports": [said]})
 
 
-def test_no_address_is_every_address():
+def test_no_address_is_every_address(Daemon, answer):
     plain = answer("plain")
     plain["HostConfig"]["PortBindings"] = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
     assert not plan_of(Daemon(web=plain), published_ports=["8080:80"])
@@ -358,7 +315,7 @@ def test_paths_that_lead_out(source, writable, out):
     assert (hardening.leads_out(source, writable) is not None) is out
 
 
-def test_an_export_declares_what_is_there():
+def test_an_export_declares_what_is_there(Daemon, answer):
     for name in ("hand", "plain"):
         daemon = Daemon(web=answer(name))
         state = DockerContainer.read_many(daemon, None)["web"]
