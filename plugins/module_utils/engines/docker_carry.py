@@ -145,7 +145,8 @@ def runs(document: Document) -> bool:
 
 def seconds(stamp: str) -> float:
     """Seconds since 1970 of a time as Go writes it, with as many digits as it needs; 0 for never."""
-    found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(\.\d+)?", stamp)
+    found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(\.\d+)?(?:([+-]\d\d):(\d\d))?", stamp)
     if found is None or stamp.startswith("0001"):
         return 0.0
-    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) + float(found[2] or 0)
+    east = 0 if found[3] is None else int(found[3]) * 3600 + int(f"{found[3][0]}{found[4]}") * 60
+    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) + float(found[2] or 0) - east

@@ -113,6 +113,25 @@ class DockerImages(Docker):
         """Take a tag away, and the image with its last one; one that is gone is fine."""
         self._found(lambda client: client.remove_image(reference, force=force))
 
+    def used(self) -> Document:
+        """How much containers, images, volumes and the builder's cache take (GET /system/df): the daemon adds it up."""
+        found: Document = self._do(lambda client: client.df())
+        return found
+
+    def remove_ended(self, container: str) -> None:
+        """Remove a container that doesn't run, and none of its volumes; one that is gone is fine."""
+        self._found(lambda client: client.remove_container(container))
+
+    def remove_unused_image(self, image: str) -> None:
+        """Take all names of an image away, and it with them; what a container was made from stays."""
+        found = self._found(lambda client: client.inspect_image(image))
+        for name in (found or {}).get("RepoTags") or ([image] if found else []):
+            self.remove_image(name, force=False)
+
+    def prune_builds(self, whole: bool) -> None:
+        """Take away what no build uses of the builder's cache, with its own parts or without."""
+        self._do(lambda client: client._result(client._post(client._url("/build/prune"), params={"all": whole}), True))
+
     def sweep(self, label: str) -> None:
         """Remove the images with a label that have no name any more, but those that something is made from."""
         filters = {"dangling": True, "label": label}
