@@ -106,6 +106,8 @@ class DockerContainer(Replacing):
         words = docker_wants.words_of(self.spec, self.settings_of())
         self._refuse_labels(want, words, image)
         want = docker_wants.beside(want, self.spec, image, state.config, facts.get("image_id"))
+        if state.status == "stopped" and not facts.get("anew"):
+            docker_wants.without_unknown(want, state.config)
         if facts.get("anew"):  # there is nothing to be saved by ignoring it
             words = {name: word for name, word in words.items() if word != IGNORE}
         if state.exists and words:

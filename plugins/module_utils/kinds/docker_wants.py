@@ -204,6 +204,18 @@ def with_mode(want: dict[str, Any], spec: Values, config: Values) -> None:
         want["networks"] = tuple(sorted([*want["networks"], {"name": mode}], key=lambda row: str(row["name"])))
 
 
+def without_unknown(want: dict[str, Any], config: Values) -> None:
+    """Leave out the MAC addresses that a container which was stopped doesn't tell: it has them again once it runs."""
+    silent = {row["name"] for row in config.get("networks", ()) if not row.get("mac_address")}
+    if "networks" in want:
+        want["networks"] = tuple(
+            {leaf: value for leaf, value in row.items() if leaf != "mac_address" or row["name"] not in silent}
+            for row in want["networks"]
+        )
+    if not config.get("mac_address"):
+        want.pop("mac_address", None)
+
+
 # Comparing otherwise than strictly.
 
 

@@ -351,6 +351,20 @@ def test_networks_and_their_mode_agree(Daemon):
         assert body["HostConfig"]["NetworkMode"] == mode
 
 
+def test_a_mac_address_of_one_that_was_stopped_is_not_known(daemon):
+    place = daemon.documents["web"]["NetworkSettings"]["Networks"]["bridge"]
+    mac = place["MacAddress"]
+    spec = {"networks": [{"name": "bridge", "mac_address": mac}], "mac_address": mac, "state": "present"}
+    assert not planned(daemon, **spec)
+    other = {**spec, "networks": [{"name": "bridge", "mac_address": "02:42:00:00:00:01"}], "mac_address": None}
+    assert planned(daemon, **other).steps == ("recreate",), "it can't be given while it runs"
+    place["MacAddress"] = ""
+    daemon.documents["web"]["State"]["Running"] = False
+    assert not planned(daemon, **spec)
+    anew = planned(daemon, **spec, user="7")
+    assert (anew.want["networks"][0]["mac_address"], anew.want["mac_address"]) == (mac, mac)
+
+
 def test_a_network_of_another_container_is_known_by_its_id(daemon, answer):
     daemon.put("db", {**answer("plain"), "Id": "d" * 64})
     set_there(daemon, NetworkMode=f"container:{'d' * 64}", PidMode=f"container:{'d' * 64}")
@@ -471,6 +485,12 @@ def test_the_last_words_of_a_check_are_told(Daemon, answer):
     resource = DockerContainer({"name": "sick", "image": "web:1.0", "state": "healthy"})
     state = observed(daemon, resource)
     assert "its health check fails, saying: OCI runtime exec failed" in resource.explain(daemon, state)
+
+
+def test_no_daemon_is_told_without_asking(monkeypatch, tmp_path):
+    monkeypatch.setattr(docker, "library", lambda *_names: None)
+    with pytest.raises(StrataError, match=r"docker_host: no Docker daemon answers there .*systemctl start docker"):
+        DockerContainer.open({"docker_host": f"unix://{tmp_path}/nothing.sock"})
 
 
 # What it costs to find that nothing changed.
