@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -533,6 +534,8 @@ def test_an_unchanged_one_costs_three_calls_and_the_version_is_known(answer, mon
             "/images/web:1.0/json": image,
         }
     )
+    errors = SimpleNamespace(APIError=LookupError, NotFound=KeyError, DockerException=RuntimeError)
+    monkeypatch.setattr(docker, "library", lambda *_names: SimpleNamespace(errors=errors))
     monkeypatch.setattr(docker.Docker, "_knock", lambda self: None)
     engine = DockerContainer.open({})
     engine._local.client = session
