@@ -76,7 +76,7 @@ class DockerContainer(Replacing):
         once = {"recreate": "if_needed", "restart": "never"}
         calm = {**self.options, **{key: word for key, word in once.items() if self.spec[key] == "always"}}
         if self.target == "finished":
-            calm["state"] = "absent" if self.spec["cleanup"] or self.spec.get("auto_remove") else "stopped"
+            calm["state"] = "absent" if self.spec["cleanup"] else "stopped"
         return type(self)(calm, owner=self.owner, applied=self.applied)
 
     def provides(self) -> list[Thing]:

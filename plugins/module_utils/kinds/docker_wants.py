@@ -53,6 +53,9 @@ def complete(spec: dict[str, Any], options: Values) -> None:
     if spec["container_default_behavior"] == "compatibility":
         for option, value in _COMPATIBLE.items():
             spec.setdefault(option, value)
+    if spec.get("detach") is False and spec.get("auto_remove"):
+        # The same in the end; but the daemon would take it away before anybody could ask how it went.
+        spec.update(auto_remove=False, cleanup=True)
     if spec["command_handling"] == "compatibility":
         for option in ("command", "entrypoint"):
             if option in spec:
@@ -63,10 +66,9 @@ def complete(spec: dict[str, Any], options: Values) -> None:
 
 def check(spec: Values, fields: Iterable[Field]) -> None:
     """Refuse options that don't go together."""
-    for option, others in (("cpus", ("cpu_period", "cpu_quota")),):
-        for other in others:
-            if option in spec and spec.get(other):
-                raise StrataError(f"can't go with {other}: both limit the same cpu time", option=option)
+    for other in ("cpu_period", "cpu_quota"):
+        if "cpus" in spec and spec.get(other):
+            raise StrataError(f"can't go with {other}: both limit the same cpu time", option="cpus")
     if spec.get("restart_retries") and spec.get("restart_policy") != "on-failure":
         raise StrataError(
             "needs restart_policy: on-failure beside it", option="restart_retries", value=spec["restart_retries"]

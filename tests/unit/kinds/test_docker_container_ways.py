@@ -215,6 +215,12 @@ def test_a_job_that_fails(daemon):
     assert not resource.settled().plan(ABSENT)
 
 
+def test_a_job_that_removes_itself_is_removed_once_its_output_is_known(daemon):
+    resource = DockerContainer({**BASE, "detach": False, "auto_remove": True})
+    assert (resource.spec["auto_remove"], resource.spec["cleanup"]) == (False, True)
+    assert resource.settled().target == "absent"
+
+
 def test_a_job_that_is_replaced_runs_once(daemon):
     assert planned(daemon, detach=False, user="7").steps == ("recreate", "start", "run")
 
@@ -364,6 +370,10 @@ def test_a_mac_address_of_one_that_was_stopped_is_not_known(daemon):
     assert not planned(daemon, **spec)
     anew = planned(daemon, **spec, user="7")
     assert (anew.want["networks"][0]["mac_address"], anew.want["mac_address"]) == (mac, mac)
+
+
+def test_defaults_by_their_names(daemon):
+    assert not planned(daemon, network_mode="default", ipc_mode="", pid_mode="", uts="", userns_mode="")
 
 
 def test_a_network_of_another_container_is_known_by_its_id(daemon, answer):
