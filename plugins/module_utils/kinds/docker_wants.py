@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.codec import MAX
@@ -64,7 +64,7 @@ def complete(spec: dict[str, Any], options: Values) -> None:
                     del spec[option]
 
 
-def check(spec: Values, fields: Iterable[Field]) -> None:
+def check(spec: Values, fields: Sequence[Field]) -> None:
     """Refuse options that don't go together."""
     for other in ("cpu_period", "cpu_quota"):
         if "cpus" in spec and spec.get(other):
@@ -82,7 +82,7 @@ def check(spec: Values, fields: Iterable[Field]) -> None:
     if memory not in (None, MAX) and 0 < swap < memory:
         raise StrataError("must be memory and swap together, and is less than memory", option="memory_swap")
     _check_targets(spec)
-    _check_comparisons(spec.get("comparisons", {}), fields)
+    _check_comparisons(by_name(spec.get("comparisons", {}), fields), fields)
 
 
 def _check_targets(spec: Values) -> None:
@@ -221,7 +221,7 @@ def without_unknown(want: dict[str, Any], config: Values) -> None:
 # Comparing otherwise than strictly.
 
 
-def words_of(spec: Values, fields: Iterable[Field]) -> dict[str, str]:
+def words_of(spec: Values, fields: Sequence[Field]) -> dict[str, str]:
     """How to compare what, where not as usual."""
     words = by_name(spec.get("comparisons", {}), fields)
     keeps = not spec.get("purge_networks", spec["networks_cli_compatible"])
