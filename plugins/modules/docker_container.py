@@ -187,8 +187,9 @@ EXAMPLES = r"""
     image: web:1.0
     healthcheck:
       test: [CMD, /bin/busybox, wget, -qO-, "http://127.0.0.1:8080/"]
-      interval: 2s
+      interval: 30s
       start_period: 30s
+      start_interval: 1s
     restart_policy: unless-stopped
     log_driver: json-file
     log_options: {max-size: 10m, max-file: "3"}

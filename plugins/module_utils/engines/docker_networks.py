@@ -60,7 +60,14 @@ def _parse_options(value: Mapping[Any, Any]) -> dict[str, str | None]:
     }
 
 
+def parse_mode(value: Any) -> str:
+    """What a container is connected to; the daemon's default is its bridge."""
+    text = str(value).strip()
+    return "bridge" if text in ("", "default") else text
+
+
 ADDRESS = Codec(parse_address)
+MODE = Codec(parse_mode)
 OPTIONS = Codec(_parse_options, "dict", dict, partial=True)
 POOLS = table(
     Field("subnet", Codec(parse_subnet), "Subnet", required=True),
@@ -270,8 +277,7 @@ def shares(mode: str | None) -> bool:
 
 def mode_of(container: Document) -> str:
     """How it was told to be on a network, in one word: by the name of a network, not by its ID."""
-    mode = container["HostConfig"].get("NetworkMode") or "default"
-    mode = "bridge" if mode == "default" else mode
+    mode = parse_mode(container["HostConfig"].get("NetworkMode") or "")
     found = (container.get("NetworkSettings") or {}).get("Networks") or {}
     return str(next((name for name, place in found.items() if place.get("NetworkID") == mode), mode))
 

@@ -58,7 +58,7 @@ _ABLE: Mapping[str, tuple[Callable[[Document, Any], bool], str]] = {
 }
 
 
-def refuse(engine: Docker, spec: Mapping[str, Any], state: State, entry: str) -> None:
+def refuse(engine: Docker, spec: Mapping[str, Any], state: State) -> None:
     """Refuse options that this daemon, or its host, would not honour.
 
     Raises:
@@ -66,23 +66,23 @@ def refuse(engine: Docker, spec: Mapping[str, Any], state: State, entry: str) ->
     """
     for option, leaf, since in _SINCE:
         if engine.api < since and any(row.get(leaf) for row in _rows(spec.get(option))):
-            raise _too_old(engine, f"{option}.{leaf}", None, since, entry)
+            raise _too_old(engine, f"{option}.{leaf}", None, since)
     for row in spec.get("mounts", ()):
         since = _TYPES_SINCE.get(row["type"], (0, 0))
         if engine.api < since:
-            raise _too_old(engine, "mounts.type", row["type"], since, entry)
+            raise _too_old(engine, "mounts.type", row["type"], since)
     for option, (able, reason) in _ABLE.items():
         # One that is there already was honoured, and the daemon isn't asked again.
         value = spec.get(option)
         if value and value != state.config.get(option) and not able(engine.info(), value):
-            raise StrataError(f"{engine.title} {reason}", option=option, value=value, hint="Leave it out", entry=entry)
+            raise StrataError(f"{engine.title} {reason}", option=option, value=value, hint="Leave it out")
 
 
 def _rows(value: Any) -> Iterable[Mapping[str, Any]]:
     return (value,) if isinstance(value, Mapping) else value or ()
 
 
-def _too_old(engine: Docker, option: str, value: Any, since: tuple[int, int], entry: str) -> StrataError:
+def _too_old(engine: Docker, option: str, value: Any, since: tuple[int, int]) -> StrataError:
     wanted = ".".join(str(part) for part in since)
     said = f"{engine.title} doesn't know it: it came with API {wanted}"
-    return StrataError(said, option=option, value=value, hint="Leave it out, or take a newer Docker", entry=entry)
+    return StrataError(said, option=option, value=value, hint="Leave it out, or take a newer Docker")

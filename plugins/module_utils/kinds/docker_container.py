@@ -76,7 +76,7 @@ class DockerContainer(Replacing):
         once = {"recreate": "if_needed", "restart": "never"}
         calm = {**self.options, **{key: word for key, word in once.items() if self.spec[key] == "always"}}
         if self.target == "finished":
-            calm["state"] = "absent" if self.spec["cleanup"] or self.spec.get("auto_remove") else "stopped"
+            calm["state"] = "absent" if self.spec["cleanup"] else "stopped"
         return type(self)(calm, owner=self.owner, applied=self.applied)
 
     def provides(self) -> list[Thing]:
@@ -106,6 +106,8 @@ class DockerContainer(Replacing):
         words = docker_wants.words_of(self.spec, self.settings_of())
         self._refuse_labels(want, words, image)
         want = docker_wants.beside(want, self.spec, image, state.config, facts.get("image_id"))
+        if state.status == "stopped" and not facts.get("anew"):
+            docker_wants.without_unknown(want, state.config)
         if facts.get("anew"):  # there is nothing to be saved by ignoring it
             words = {name: word for name, word in words.items() if word != IGNORE}
         if state.exists and words:
@@ -119,7 +121,6 @@ class DockerContainer(Replacing):
                 f"are to be exactly those, and the image has {', '.join(others)}",
                 option="labels",
                 hint="Declare them, too, or set image_label_mismatch: ignore",
-                entry=self.entry,
             )
 
     def cost(self, change: Change, state: State) -> Effect:
@@ -150,10 +151,10 @@ class DockerContainer(Replacing):
     def observe(self, engine: DockerImages, state: State) -> State:
         if self.spec["state"] == "absent":
             return state
-        docker_abilities.refuse(engine, self.spec, state, self.entry)
+        docker_abilities.refuse(engine, self.spec, state)
         docker_places.refuse_missing(self, engine, state)
         facts = {
-            "wanted_image": docker_reading.wanted_image(engine, self.spec, state, self.entry),
+            "wanted_image": docker_reading.wanted_image(engine, self.spec, state),
             "references": docker_reading.references(engine, self.spec),
             "env_file": self._variables(),
         }
@@ -163,7 +164,7 @@ class DockerContainer(Replacing):
         path = self.spec.get("env_file")
         if path is None:
             return {}
-        where = {"option": "env_file", "value": path, "entry": self.entry}
+        where = {"option": "env_file", "value": path}
         try:
             with open(os.path.realpath(path), encoding="utf-8") as file:
                 return docker_values.env_file(file.read())
@@ -208,7 +209,6 @@ class DockerContainer(Replacing):
             raise StrataError(
                 "was started to remove itself once it stops (--rm), so that there would be no way back",
                 hint="Remove it first, or set recreate: never",
-                entry=self.entry,
             )
         plan = self._with_more_steps(plan, state)
         if not left:
@@ -274,7 +274,7 @@ class DockerContainer(Replacing):
             values["memory_swap"] = plan.want["memory_swap"]  # else it would move along
         body = docker_limits.update_body(values, container["HostConfig"])
         if body:
-            docker_places.refuse_left_out(engine, engine.update(container["Id"], body), self.entry)
+            docker_places.refuse_left_out(engine, engine.update(container["Id"], body))
         if "networks" in values:
             docker_places.connect(engine, container, plan)
 
@@ -303,7 +303,7 @@ class DockerContainer(Replacing):
             engine.remove(document["Id"])
         if status:
             said = self.done["output"].strip() or "nothing"
-            raise StrataError(f"it left with status {status}, saying: {said}", entry=self.entry)
+            raise StrataError(f"it left with status {status}, saying: {said}")
 
     def remove(self, engine: Docker, plan: Plan) -> None:
         facts = plan.state.facts

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from ..core.codec import BOOL, LINE, MAC, MAP, TEXTS, WORDS
+from ..core.codec import BOOL, MAC, MAP, TEXTS, WORDS
 from ..core.field import Field
 from ..core.plan import Effect
 from ..engines import docker_config as at
 from ..engines import docker_networks, docker_values
 
 NETWORKS = (
-    Field("network_mode", LINE, at.NETWORK_MODE, default="bridge"),  # before networks, which go by it
+    Field("network_mode", docker_networks.MODE, at.NETWORK_MODE, default="bridge"),  # before networks, which go by it
     Field(
         "networks",
         docker_networks.PLACES,

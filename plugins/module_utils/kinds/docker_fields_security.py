@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ..core.codec import BOOL, LINE, MAP, TEXT
+from ..core.codec import BOOL, LINE, MAP, TEXT, Codec
 from ..core.field import Field
 from ..engines import docker_config as at
 from ..engines import docker_values
@@ -13,7 +13,7 @@ from ..engines.docker_values_limits import DEVICE_RULES, DEVICES, REQUESTS
 
 _NAMESPACES = (
     Field("cgroupns_mode", TEXT, at.NAMESPACES["cgroupns_mode"], default="private", choices=("private", "host")),
-    Field("ipc_mode", LINE, at.NAMESPACES["ipc_mode"], default="private"),
+    Field("ipc_mode", Codec(lambda value: str(value) or "private"), at.NAMESPACES["ipc_mode"], default="private"),
     Field("pid_mode", LINE, at.NAMESPACES["pid_mode"], default=""),
     Field("userns_mode", LINE, at.NAMESPACES["userns_mode"], default=""),
     Field("uts", LINE, at.NAMESPACES["uts"], default=""),

@@ -45,7 +45,6 @@ def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:
             option="networks",
             value=name,
             hint="Declare it before with docker_network; docker network ls shows those that there are",
-            entry=resource.entry,
         )
 
 
@@ -53,7 +52,7 @@ MANY_NETWORKS = (1, 44)
 """The API that creates a container on all of its networks (docs.docker.com/reference/api/engine/version-history)."""
 
 
-def make(engine: Docker, name: str, body: dict[str, Any], platform: str | None, entry: str) -> str:
+def make(engine: Docker, name: str, body: dict[str, Any], platform: str | None) -> str:
     """Create a container on all of its networks, and return its ID."""
     further = {}
     if engine.api >= MANY_NETWORKS:
@@ -62,7 +61,7 @@ def make(engine: Docker, name: str, body: dict[str, Any], platform: str | None, 
         further = words.take_further(body)
     made, left_out = engine.create(name, body, platform)
     try:
-        refuse_left_out(engine, left_out, entry)
+        refuse_left_out(engine, left_out)
         for network, endpoint in further.items():
             engine.connect(network, made, endpoint)
     except StrataError:
@@ -71,13 +70,12 @@ def make(engine: Docker, name: str, body: dict[str, Any], platform: str | None, 
     return made
 
 
-def refuse_left_out(engine: Docker, said: list[str], entry: str) -> None:
+def refuse_left_out(engine: Docker, said: list[str]) -> None:
     """What a daemon doesn't do and only warns of is an error."""
     if said:
         raise StrataError(
             f"{engine.title} does not do all that is declared: {'; '.join(said)}",
             hint="Leave out what it names",
-            entry=entry,
         )
 
 

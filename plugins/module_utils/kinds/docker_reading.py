@@ -108,7 +108,7 @@ def _observed(engine: Docker, document: Document) -> State:
 # The image that a declaration wants.
 
 
-def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State, entry: str) -> dict[str, Any]:
+def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State) -> dict[str, Any]:
     """Its ID and what it gives. An ID of None is that of an image that is to be pulled.
 
     Raises:
@@ -118,7 +118,7 @@ def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State, en
     current = engine.image(state.document["Image"]) if state.exists else None
     if reference is None:
         if not state.exists:
-            raise StrataError("is required where there is no such container yet", option="image", entry=entry)
+            raise StrataError("is required where there is no such container yet", option="image")
         return {**docker_config.given_by(current, _GIVEN), "id": state.facts["image_id"]}
     image = engine.image(reference if _ID.fullmatch(reference) else familiar(reference))
     image = engine.image(reference) if image is None else image  # the beginning of an ID
@@ -129,18 +129,17 @@ def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State, en
             option="image",
             value=reference,
             hint=f"Run docker pull {reference} there, or docker load, or leave pull: never out",
-            entry=entry,
         )
-    anew = image is None or (pull == "always" and not _is_current(engine, reference, image, entry))
+    anew = image is None or (pull == "always" and not _is_current(engine, reference, image))
     basis = current if spec["image_comparison"] == "current-image" and current else image
     return {**docker_config.given_by(basis, _GIVEN), "id": None if anew or image is None else image["Id"]}
 
 
-def _is_current(engine: DockerImages, reference: str, image: Document, entry: str) -> bool:
+def _is_current(engine: DockerImages, reference: str, image: Document) -> bool:
     """Whether the image is what its registry has under that name."""
     digest = engine.published(familiar(reference))
     if digest is None:
-        raise StrataError("is not in its registry", option="image", value=reference, entry=entry)
+        raise StrataError("is not in its registry", option="image", value=reference)
     return digest in [parts(one)[1] for one in image.get("RepoDigests") or ()]
 
 

@@ -46,7 +46,7 @@ class Replacing(Resource):
         raise NotImplementedError
 
     def make(self, engine: Docker, name: str, body: dict[str, Any]) -> str:
-        return docker_places.make(engine, name, body, self.spec.get("platform"), self.entry)
+        return docker_places.make(engine, name, body, self.spec.get("platform"))
 
     def recreate(self, engine: DockerImages, plan: Plan) -> None:
         plan = self.settled_on(engine, plan)
@@ -103,7 +103,6 @@ class Replacing(Resource):
             raise StrataError(
                 f"the new container did not come up, so the old one {back}: {error.message}",
                 hint=error.hint,
-                entry=self.entry,
             ) from None
         self.discard(engine, old)
 
@@ -151,7 +150,7 @@ class Replacing(Resource):
     def there(self, engine: Docker) -> Document:
         found = engine.inspect(self.name)
         if found is None:
-            raise StrataError("was removed meanwhile", hint="Run again", entry=self.entry)
+            raise StrataError("was removed meanwhile", hint="Run again")
         return found
 
     def halt(self, engine: Docker, container: str) -> None:
@@ -171,15 +170,16 @@ class Replacing(Resource):
             found = self.there(engine)
             health = (found["State"].get("Health") or {}).get("Status")
             if not words.runs(found):
-                raise StrataError(last_words(engine, found["Id"], found["State"].get("ExitCode")), entry=self.entry)
+                raise StrataError(last_words(engine, found["Id"], found["State"].get("ExitCode")))
             return health in (None, "none", "healthy")
 
         try:
             until(well, "it to become healthy", self.patience)
         except StrataError as error:
-            if error.entry:
+            found = self.there(engine)
+            if not words.runs(found):
                 raise
-            raise StrataError(f"{error.message}: {ailing(self.there(engine))}", entry=self.entry) from None
+            raise StrataError(f"{error.message}: {ailing(found)}") from None
 
 
 _GONE: Document = {"State": {"Running": False}}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.codec import MAX
@@ -53,6 +53,9 @@ def complete(spec: dict[str, Any], options: Values) -> None:
     if spec["container_default_behavior"] == "compatibility":
         for option, value in _COMPATIBLE.items():
             spec.setdefault(option, value)
+    if spec.get("detach") is False and spec.get("auto_remove"):
+        # The same in the end; but the daemon would take it away before anybody could ask how it went.
+        spec.update(auto_remove=False, cleanup=True)
     if spec["command_handling"] == "compatibility":
         for option in ("command", "entrypoint"):
             if option in spec:
@@ -61,12 +64,11 @@ def complete(spec: dict[str, Any], options: Values) -> None:
                     del spec[option]
 
 
-def check(spec: Values, fields: Iterable[Field]) -> None:
+def check(spec: Values, fields: Sequence[Field]) -> None:
     """Refuse options that don't go together."""
-    for option, others in (("cpus", ("cpu_period", "cpu_quota")),):
-        for other in others:
-            if option in spec and spec.get(other):
-                raise StrataError(f"can't go with {other}: both limit the same cpu time", option=option)
+    for other in ("cpu_period", "cpu_quota"):
+        if "cpus" in spec and spec.get(other):
+            raise StrataError(f"can't go with {other}: both limit the same cpu time", option="cpus")
     if spec.get("restart_retries") and spec.get("restart_policy") != "on-failure":
         raise StrataError(
             "needs restart_policy: on-failure beside it", option="restart_retries", value=spec["restart_retries"]
@@ -80,7 +82,7 @@ def check(spec: Values, fields: Iterable[Field]) -> None:
     if memory not in (None, MAX) and 0 < swap < memory:
         raise StrataError("must be memory and swap together, and is less than memory", option="memory_swap")
     _check_targets(spec)
-    _check_comparisons(spec.get("comparisons", {}), fields)
+    _check_comparisons(by_name(spec.get("comparisons", {}), fields), fields)
 
 
 def _check_targets(spec: Values) -> None:
@@ -204,10 +206,22 @@ def with_mode(want: dict[str, Any], spec: Values, config: Values) -> None:
         want["networks"] = tuple(sorted([*want["networks"], {"name": mode}], key=lambda row: str(row["name"])))
 
 
+def without_unknown(want: dict[str, Any], config: Values) -> None:
+    """Leave out the MAC addresses that a container which was stopped doesn't tell: it has them again once it runs."""
+    silent = {row["name"] for row in config.get("networks", ()) if not row.get("mac_address")}
+    if "networks" in want:
+        want["networks"] = tuple(
+            {leaf: value for leaf, value in row.items() if leaf != "mac_address" or row["name"] not in silent}
+            for row in want["networks"]
+        )
+    if not config.get("mac_address"):
+        want.pop("mac_address", None)
+
+
 # Comparing otherwise than strictly.
 
 
-def words_of(spec: Values, fields: Iterable[Field]) -> dict[str, str]:
+def words_of(spec: Values, fields: Sequence[Field]) -> dict[str, str]:
     """How to compare what, where not as usual."""
     words = by_name(spec.get("comparisons", {}), fields)
     keeps = not spec.get("purge_networks", spec["networks_cli_compatible"])
