@@ -103,7 +103,7 @@ class Machine:
         """
         try:
             return Monitor(self.socket)
-        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
+        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError):  # it just ends
             return None
         except TimeoutError:
             raise StrataError(f"QEMU doesn't answer at {self.socket}; somebody else may be speaking to it") from None
