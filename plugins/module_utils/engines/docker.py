@@ -312,16 +312,10 @@ class Docker:
         """Wait until a container that is being removed is gone."""
         until(lambda: self.inspect(container) is None, "a container that is being removed", timeout)
 
-    def logs(self, container: str, lines: int | str = "all", since: float = 0) -> str:
-        """What a container wrote, or the end of it, or what it wrote since a time in seconds since 1970."""
-        # The method of older SDKs takes whole seconds only.
-        params = {"stdout": 1, "stderr": 1, "tail": lines, "since": f"{since:.6f}"}
-
-        def ask(client: Any) -> Any:
-            answer = client._get(client._url("/containers/{0}/logs", container), params=params)
-            return client._get_result(container, False, answer)
-
-        return str(self._do(ask).decode(errors="replace"))
+    def logs(self, container: str, lines: int | str = "all") -> str:
+        """What a container wrote, or the end of it."""
+        said: bytes = self._do(lambda client: client.logs(container, tail=lines))
+        return said.decode(errors="replace")
 
     def last_words(self, container: str, lines: int = 5) -> str:
         """The end of what a container wrote, in one line."""

@@ -46,8 +46,8 @@ class DockerContainer(Replacing):
 
     # What was declared.
 
-    began: float = 0
-    """When what one that is waited for had written before had ended, in seconds since 1970."""
+    before: str = ""
+    """What one that is waited for had written already."""
     done: Mapping[str, Any] = {}
     """What it left with."""
 
@@ -280,8 +280,9 @@ class DockerContainer(Replacing):
 
     def start(self, engine: DockerImages, plan: Plan) -> None:
         if plan.target == "finished":
-            # Its first words may be older than the time at which the daemon says that it started.
-            self.began = docker_carry.seconds(self.there(engine)["State"]["FinishedAt"])
+            # No time tells its runs apart: the daemon reads what a program wrote in its own time, before and after the
+            # moments at which it says that the program started and ended.
+            self.before = engine.logs(self.name)
         engine.start(self.name)
 
     def stop(self, engine: DockerImages, plan: Plan) -> None:
@@ -298,7 +299,7 @@ class DockerContainer(Replacing):
         document = self.there(engine)
         status = engine.wait(document["Id"])
         vanishes = document["HostConfig"].get("AutoRemove")
-        self.done = {"status": status, "output": "" if vanishes else engine.logs(document["Id"], since=self.began)}
+        self.done = {"status": status, "output": "" if vanishes else engine.logs(document["Id"])[len(self.before) :]}
         if self.spec["cleanup"]:
             engine.remove(document["Id"])
         if status:

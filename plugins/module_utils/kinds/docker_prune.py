@@ -223,10 +223,6 @@ class DockerPrune(Resource):
     gone: Mapping[str, Unused] | None = None
     """What was taken away, by sort."""
 
-    def check(self) -> None:
-        if not any(self.spec.get(sort) for sort in _FIND):
-            raise StrataError(f"says nothing that may go: give one of {', '.join(_FIND)}", option="docker_host")
-
     @classmethod
     def connection(cls, spec: Mapping[str, Any]) -> str:
         return str(spec["docker_host"])
@@ -240,6 +236,8 @@ class DockerPrune(Resource):
         return {name: State("present") for name in names or ()}
 
     def observe(self, engine: DockerImages, state: State) -> State:
+        if not any(self.spec.get(sort) for sort in _FIND):
+            raise StrataError(f"says nothing that may go: give one of {', '.join(_FIND)}", option="docker_host")
         unused = Yard(engine, self.spec).unused()
         config = {f"unused_{sort}": tuple(sorted(found.names.values())) for sort, found in unused.items()}
         sizes = {sort: found.size for sort, found in unused.items()}

@@ -189,7 +189,7 @@ def test_an_id_is_never_pulled(daemon):
 
 
 def test_a_job_runs_each_time_and_tells_what_it_said(daemon):
-    daemon.wait, daemon.logs = (lambda _id: 0), (lambda _id, since: "done\n")
+    daemon.wait, daemon.logs = (lambda _id: 0), (lambda _id: "done\n")
     resource = DockerContainer({**BASE, "detach": False})
     plan = resource.plan(observed(daemon, resource))
     assert plan.steps == ("run",), "it runs already"
@@ -205,7 +205,7 @@ def test_a_job_runs_each_time_and_tells_what_it_said(daemon):
 
 
 def test_a_job_that_fails(daemon):
-    daemon.wait, daemon.logs = (lambda _id: 3), (lambda _id, since: "no way\n")
+    daemon.wait, daemon.logs = (lambda _id: 3), (lambda _id: "no way\n")
     resource = DockerContainer({**BASE, "detach": False, "cleanup": True})
     with pytest.raises(StrataError, match="it left with status 3, saying: no way"):
         resource.run(daemon, resource.plan(observed(daemon, resource)))

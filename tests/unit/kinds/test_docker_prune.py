@@ -175,6 +175,6 @@ def test_a_run_takes_away_what_was_told_and_says_how_much(daemon):
         ({"images": True, "images_filters": {"until": "soon"}}, "images_filters: is no time"),
     ],
 )
-def test_bad_input(options, words):
+def test_bad_input(daemon, options, words):
     with pytest.raises(StrataError, match=words):
-        DockerPrune(options)
+        drawn(daemon, **options)

@@ -46,9 +46,11 @@ def yard():
     before = there()
     yield before
     run("docker", "rm", "--force", "--volumes", "strata-used", "strata-ended")
-    for sort, names in ours().items():
-        if names:
-            run("docker", sort.removesuffix("s"), "rm", *names)
+    if "strata-prune" in ours()["images"]:
+        run("docker", "rmi", "strata-prune:1")
+    for sort in ("networks", "volumes"):
+        for name in ours()[sort]:
+            run("docker", sort.removesuffix("s"), "rm", name)
 
 
 def test_what_is_told_goes_and_nothing_else(yard):
