@@ -87,6 +87,7 @@ def stack(resources: list[dict], **more) -> dict:
 
 @pytest.fixture(scope="module", autouse=True)
 def _surroundings(tmp_path_factory):
+    shutil.rmtree(TREE, ignore_errors=True)  # of a run that was cut short
     for folder in ("bin", "etc", "dev", "proc", "sys", "tmp", "root", "usr/lib"):
         (TREE / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy("/usr/bin/busybox", TREE / "bin/busybox")
