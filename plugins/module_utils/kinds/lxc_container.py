@@ -146,7 +146,7 @@ class LxcContainer(Resource):
         running = engine.running(name) if active else None
         group = running.group() if running else None
         if running is None or group is None:
-            return Container("stopped", values, None, facts, owner, defaults=defaults)
+            return Container(status="stopped", config=values, facts=facts, owner=owner, defaults=defaults)
         live = {}
         for limit in LIMITS:
             text = cgroupfs.read(group, limit.at.file)
@@ -154,7 +154,8 @@ class LxcContainer(Resource):
                 live[limit.name] = limit.at.read(text)
         frozen = cgroupfs.read(group, "cgroup.freeze") == "1"
         facts = {**facts, "pid": running.pid, "cgroup": group}
-        return Container("frozen" if frozen else "running", values, live, facts, owner, defaults=defaults)
+        status = "frozen" if frozen else "running"
+        return Container(status=status, config=values, live=live, facts=facts, owner=owner, defaults=defaults)
 
     @staticmethod
     def decoded(config: Config, made: Config | None = None) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def stored(status: str = "stopped", live: dict | None = None, **changes) -> Cont
     made = recorded("config.created")
     values = {**LxcContainer.decoded(recorded("config"), made), **changes}
     facts = {"snapshots": [], "template": "busybox", "id_map": "100000:65536"}
-    return Container(status, values, live, facts, "", defaults=LxcContainer.decoded(made, made))
+    defaults = LxcContainer.decoded(made, made)
+    return Container(status=status, config=values, live=live, facts=facts, owner="", defaults=defaults)
 
 
 def names(changes) -> list[str]:
