@@ -225,11 +225,11 @@ class DockerPrune(Resource):
 
     @classmethod
     def connection(cls, spec: Mapping[str, Any]) -> str:
-        return str(spec["docker_host"])
+        return str(spec.get("docker_host") or DEFAULT)
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> DockerImages:
-        return DockerImages(spec["docker_host"])
+        return DockerImages(cls.connection(spec))
 
     @classmethod
     def read_many(cls, engine: DockerImages, names: Iterable[str] | None) -> dict[str, State]:
