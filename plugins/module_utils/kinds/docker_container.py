@@ -154,11 +154,15 @@ class DockerContainer(Replacing):
         docker_abilities.refuse(engine, self.spec, state)
         docker_places.refuse_missing(self, engine, state)
         facts = {
-            "wanted_image": docker_reading.wanted_image(engine, self.spec, state),
+            "wanted_image": docker_reading.wanted_image(engine, self.spec, state, self._promised_image),
             "references": docker_reading.references(engine, self.spec),
             "env_file": self._variables(),
         }
         return replace(state, facts={**state.facts, **facts})
+
+    @property
+    def _promised_image(self) -> bool:
+        return any(sort == "docker_image" for sort, _name in self.promised)
 
     def _variables(self) -> dict[str, str]:
         path = self.spec.get("env_file")

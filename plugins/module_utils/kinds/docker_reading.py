@@ -108,8 +108,14 @@ def _observed(engine: Docker, document: Document) -> State:
 # The image that a declaration wants.
 
 
-def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State) -> dict[str, Any]:
-    """Its ID and what it gives. An ID of None is that of an image that is to be pulled.
+def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State, promised: bool) -> dict[str, Any]:
+    """Its ID and what it gives. An ID of None is that of an image that is to be pulled, or is made before.
+
+    Args:
+        engine: The daemon.
+        spec: The declaration.
+        state: The container that there is.
+        promised: Another resource makes the image before.
 
     Raises:
         StrataError: It is not there and may not, or can't, be pulled.
@@ -130,17 +136,28 @@ def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State) ->
             value=reference,
             hint=f"Run docker pull {reference} there, or docker load, or leave pull: never out",
         )
-    anew = image is None or (pull == "always" and not _is_current(engine, reference, image))
+    # Asking a registry changes nothing: no container is foretold, or begun, whose image nobody has.
+    asks = pull == "always" or (image is None and not promised)
+    digest = _published(engine, reference) if asks else None
+    anew = image is None or (digest is not None and digest not in _digests(image))
     basis = current if spec["image_comparison"] == "current-image" and current else image
     return {**docker_config.given_by(basis, _GIVEN), "id": None if anew or image is None else image["Id"]}
 
 
-def _is_current(engine: DockerImages, reference: str, image: Document) -> bool:
-    """Whether the image is what its registry has under that name."""
-    digest = engine.published(familiar(reference))
+def _published(engine: DockerImages, reference: str) -> str:
+    """The digest that a registry has for an image."""
+    try:
+        digest = engine.published(familiar(reference))
+    except StrataError as error:
+        said = f"is not on this host, or not current, and its registry can't be asked: {error.message}"
+        raise StrataError(said, option="image", value=reference, hint=error.hint) from None
     if digest is None:
         raise StrataError("is not in its registry", option="image", value=reference)
-    return digest in [parts(one)[1] for one in image.get("RepoDigests") or ()]
+    return digest
+
+
+def _digests(image: Document) -> list[str]:
+    return [parts(one)[1] for one in image.get("RepoDigests") or ()]
 
 
 def references(engine: Docker, spec: Mapping[str, Any]) -> dict[str, str]:

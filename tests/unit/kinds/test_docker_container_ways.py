@@ -149,6 +149,9 @@ def test_a_missing_image_is_pulled_first_and_what_it_gives_is_known_then(daemon)
 
 def test_what_another_resource_made_meanwhile_is_not_pulled(daemon):
     resource = DockerContainer({"name": "new", "image": "built:1"})
+    with pytest.raises(StrataError, match="image: is not in its registry"):
+        observed(daemon, resource)
+    resource.promised = frozenset({("docker_image", "built:1")})
     plan = resource.plan(observed(daemon, resource))
     daemon.pictures["built:1"] = daemon.pictures["web:1.0"]
     resource.pull(daemon, plan)
