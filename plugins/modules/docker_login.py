@@ -92,7 +92,7 @@ resource:
     owner: ""
     options: {registry_url: "registry.example.org:5000", username: deploy, state: present}
     running: null
-    facts: {path: /root/.docker/config.json, helper: null}
+    facts: {path: /home/deploy/.docker/config.json, helper: null}
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

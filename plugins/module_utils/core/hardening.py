@@ -9,9 +9,11 @@ pod-security-standards). Each technology compiles this table to settings of its 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .errors import StrataError
 
 PRIVILEGED, BASELINE, RESTRICTED = PROFILES = ("privileged", "baseline", "restricted")
 """From no opinion to the strictest; each one declares what those before it declare, and more."""
@@ -62,6 +64,45 @@ def rules(profile: str | None) -> dict[str, Rule]:
     """What a profile declares, by aspect; nothing where none is given."""
     level = PROFILES.index(profile or PRIVILEGED)
     return {rule.aspect: rule for rule in RULES if PROFILES.index(rule.profile) <= level}
+
+
+Breach = tuple[str, str, str]
+"""The aspect, the option, and the reason where the rule's own won't do."""
+
+
+def refuse(
+    profile: str | None,
+    known: Iterable[str],
+    exempt: Iterable[str],
+    breaches: Iterable[Breach],
+    given: Mapping[str, Any],
+) -> None:
+    """Refuse what breaks the declared profile.
+
+    Args:
+        profile: The profile.
+        known: The options that profiles speak of.
+        exempt: Those that this one is not to speak of.
+        breaches: What the declaration says against any profile.
+        given: The options as they were given, for the message.
+
+    Raises:
+        StrataError: An option breaks the profile, or an exception is none of its options.
+    """
+    exceptions, options = set(exempt), sorted(set(known))
+    unknown = sorted(exceptions - set(options))
+    if unknown:
+        hint = f"Use {', '.join(options)}"
+        raise StrataError(f"no profile speaks of {unknown[0]}", option="hardening_exceptions", hint=hint)
+    held = rules(profile)
+    for aspect, option, reason in breaches:
+        if aspect in held and option not in exceptions:
+            raise StrataError(
+                f"breaks the profile {profile}: {reason or f'it {held[aspect].reason}'}",
+                option=option,
+                value=given.get(option),
+                hint=f"Leave it out, or add {option} to hardening_exceptions",
+            )
 
 
 HARMLESS_CAPABILITIES = frozenset(

@@ -9,7 +9,6 @@ from typing import Any
 
 from ..core import hardening
 from ..core.codec import MAX
-from ..core.errors import StrataError
 from ..engines import docker_values
 
 NAMESPACES = ("network_mode", "pid_mode", "ipc_mode", "uts", "userns_mode", "cgroupns_mode")
@@ -52,22 +51,8 @@ def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     Raises:
         StrataError: An option breaks the profile, or an exception is none of its options.
     """
-    exempt = exempted(spec)
-    all_of_them = {option for options in OPTIONS.values() for option in options} | {GROUP}
-    unknown = sorted(exempt - all_of_them)
-    if unknown:
-        known = ", ".join(sorted(all_of_them))
-        raise StrataError(f"no profile speaks of {unknown[0]}", option="hardening_exceptions", hint=f"Use {known}")
-    profile = spec.get("hardening")
-    rules = hardening.rules(profile)
-    for aspect, option, what in _breaches(spec):
-        if aspect in rules and option not in exempt:
-            raise StrataError(
-                f"breaks the profile {profile}: {what or f'it {rules[aspect].reason}'}",
-                option=option,
-                value=given.get(option),
-                hint=f"Leave it out, or add {option} to hardening_exceptions",
-            )
+    known = {option for options in OPTIONS.values() for option in options} | {GROUP}
+    hardening.refuse(spec.get("hardening"), known, exempted(spec), _breaches(spec), given)
 
 
 def _breaches(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -116,11 +116,8 @@ class Yard:
         return {
             sort: find(self, self._spec.get(f"{sort}_filters") or {})
             for sort, find in _FIND.items()
-            if self._asked(sort)
+            if self._spec.get(sort)
         }
-
-    def _asked(self, sort: str) -> bool:
-        return bool(self._spec.get(sort))
 
     def containers(self, filters: Mapping[str, Any]) -> Unused:
         ended = [
@@ -133,12 +130,9 @@ class Yard:
 
     def networks(self, filters: Mapping[str, Any]) -> Unused:
         """Also a container that doesn't run needs its network, to start again."""
-        needed = {
-            place.get("NetworkID") or name
-            for one in self._left
-            for name, place in ((one.get("NetworkSettings") or {}).get("Networks") or {}).items()
-        }
-        needed |= {name for one in self._left for name in ((one.get("NetworkSettings") or {}).get("Networks") or {})}
+        settings = [(one.get("NetworkSettings") or {}).get("Networks") or {} for one in self._left]
+        places = [place for networks in settings for place in networks.items()]
+        needed = {word for name, place in places for word in (name, place.get("NetworkID"))}
         return Unused(
             {
                 one["Id"]: one["Name"]

@@ -14,7 +14,6 @@ from typing import Any
 
 from ..core import hardening
 from ..core.codec import MAX
-from ..core.errors import StrataError
 from . import lxc_mounts
 from .lxc_fields import APPARMOR, SECCOMP
 
@@ -54,9 +53,6 @@ _KNOWN = sorted({"config", *(option for options in OPTIONS.values() for option i
 _LIMITS = ("memory", "cpus", "pids_limit")
 _ROOT = "makes root of the container root of the host, which no limit of it holds"
 
-Breach = tuple[str, str, str]
-"""The aspect, the option, and the reason where the rule's own won't do."""
-
 
 def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Refuse what breaks the declared profile.
@@ -68,24 +64,12 @@ def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     Raises:
         StrataError: An option breaks the profile, or an exception is none of its options.
     """
-    exempt = spec.get("hardening_exceptions", ())
-    unknown = sorted({*exempt} - {*_KNOWN})
-    if unknown:
-        hint = f"Use {', '.join(_KNOWN)}"
-        raise StrataError(f"no profile speaks of {unknown[0]}", option="hardening_exceptions", hint=hint)
-    profile = spec.get("hardening")
-    rules = hardening.rules(profile)
-    for aspect, option, reason in _breaches(spec, "user" in rules and "unprivileged" not in exempt):
-        if aspect in rules and option not in exempt:
-            raise StrataError(
-                f"breaks the profile {profile}: {reason or f'it {rules[aspect].reason}'}",
-                option=option,
-                value=given[option],
-                hint=f"Leave it out, or add {option} to hardening_exceptions",
-            )
+    profile, exempt = spec.get("hardening"), spec.get("hardening_exceptions", ())
+    mapped = "user" in hardening.rules(profile) and "unprivileged" not in exempt
+    hardening.refuse(profile, _KNOWN, exempt, _breaches(spec, mapped), given)
 
 
-def _breaches(spec: Mapping[str, Any], mapped: bool) -> Iterator[Breach]:
+def _breaches(spec: Mapping[str, Any], mapped: bool) -> Iterator[hardening.Breach]:
     mapped = spec.get("unprivileged", mapped)
     if any(row["type"] == "none" for row in spec.get("networks", ())):
         yield "host_namespaces", "networks", ""

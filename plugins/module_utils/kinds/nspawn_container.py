@@ -209,7 +209,6 @@ class NspawnContainer(Resource):
                     option=name,
                     value=self.options.get(name),
                     hint="Take it out there",
-                    entry=self.entry,
                 )
 
     def cost(self, change: Change, state: State) -> Effect:

@@ -16,7 +16,6 @@ from typing import Any
 
 from ..core import hardening
 from ..core.codec import MAX
-from ..core.errors import StrataError
 
 SCRATCH = {"/tmp": f"mode=1777,{hardening.SCRATCH['/tmp']}"}
 """Where can be written although the root is read-only, besides what systemd-nspawn mounts itself."""
@@ -55,9 +54,6 @@ _ROOT = "it makes root of the machine root of the host"
 # What changes systemd-nspawn itself, by a variable of its own (systemd: docs/ENVIRONMENT.md).
 _VARIABLES = re.compile(r"SYSTEMD_(SECCOMP|NSPAWN_(API_VFS_WRITABLE|USE_CGNS|SHARE_\w+))\b")
 
-Breach = tuple[str, str, str]
-"""The aspect, the option, and the reason where the rule's own won't do."""
-
 
 def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Refuse what breaks the declared profile.
@@ -70,20 +66,7 @@ def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         StrataError: An option breaks the profile, or an exception is none of its options.
     """
     exempt = spec.get("hardening_exceptions", ())
-    unknown = sorted({*exempt} - {*_KNOWN})
-    if unknown:
-        hint = f"Use {', '.join(_KNOWN)}"
-        raise StrataError(f"no profile speaks of {unknown[0]}", option="hardening_exceptions", hint=hint)
-    profile = spec.get("hardening")
-    rules = hardening.rules(profile)
-    for aspect, option, reason in _breaches(spec):
-        if aspect in rules and option not in exempt:
-            raise StrataError(
-                f"breaks the profile {profile}: {reason or f'it {rules[aspect].reason}'}",
-                option=option,
-                value=given.get(option),
-                hint=f"Leave it out, or add {option} to hardening_exceptions",
-            )
+    hardening.refuse(spec.get("hardening"), _KNOWN, exempt, _breaches(spec), given)
 
 
 def _mapped(users: Any) -> bool:
@@ -91,7 +74,7 @@ def _mapped(users: Any) -> bool:
     return str(users) not in ("no", "identity") and str(users).partition(":")[0] != "0"
 
 
-def _breaches(spec: Mapping[str, Any]) -> Iterator[Breach]:
+def _breaches(spec: Mapping[str, Any]) -> Iterator[hardening.Breach]:
     mapped = _mapped(spec.get("private_users", "pick"))
     if spec.get("network_veth") is False and not _private(spec):
         yield "host_namespaces", "network_veth", ""

@@ -47,7 +47,7 @@ def answers() -> bool:
 @pytest.fixture(scope="module", autouse=True)
 def _registry():
     """A registry of the test's own, on every address of the loopback: there the daemon needs no TLS."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)  # of a run that was cut short
     FOLDER.mkdir()
     (FOLDER / "users").write_text(USERS)
     (FOLDER / "registry.yml").write_text(CONFIG)
