@@ -223,6 +223,11 @@ options:
       - Interfaces of the host on which the machine gets an ipvlan, called C(iv-) and the name.
     type: list
     elements: str
+  network_namespace:
+    description:
+      - The network namespace that it runs in, by its name (M(strata.virt.netns), C(ip netns)) or by a path.
+      - Nothing else that gives a machine a network goes with it. V('') is none.
+    type: str
   ports:
     description:
       - Ports of the host that lead into the machine, as V(tcp:8080:80), the host's first. V(tcp) where no protocol is

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from bench import TIMES_RAW, Bench, Failed, seconds, verdict
 # What is asked of strata.virt for a hundred namespaces, in seconds of a machine that does nothing else.
 MADE, UNCHANGED = 10, 1.5
 
+STARTED = 20  # how many are started in one stack
 
 LIMITS = {"memory": "64M", "cpus": 0.5, "pids_limit": 64}
 
@@ -66,6 +68,40 @@ def lxcs(count: int, folder: Path) -> list[dict]:
     return [{"lxc_container": {"name": f"bench{number}", **container}} for number in range(count)]
 
 
+def running_tree(folder: Path, name: str) -> str:
+    """A tree of one program."""
+    tree = folder / "trees" / name
+    for below in ("bin", "dev", "proc", "sys", "tmp", "run", "usr/lib"):
+        (tree / below).mkdir(parents=True, exist_ok=True)
+    if not (tree / "bin/busybox").exists():
+        shutil.copy("/usr/bin/busybox", tree / "bin/busybox")
+        (tree / "usr/lib/os-release").write_text("ID=bench\n")
+    return str(tree)
+
+
+SLEEP = ["/bin/busybox", "sleep", "infinity"]
+
+
+def running_nspawns(count: int, folder: Path) -> list[dict]:
+    machine = {"boot": False, "command": SLEEP, "timezone": "off"}
+    names = [f"bench{number}" for number in range(count)]
+    return [
+        {"nspawn_container": {"name": name, "image": running_tree(folder, f"runs-{name}"), **machine, **LIMITS}}
+        for name in names
+    ]
+
+
+def running_lxcs(count: int, folder: Path) -> list[dict]:
+    container = {
+        "source": {"rootfs": running_tree(folder, "runs")},
+        "networks": [{"type": "empty"}],
+        "apparmor_profile": "unconfined",
+        "config": {"lxc.init.cmd": " ".join(SLEEP), "lxc.signal.halt": "SIGKILL"},
+        **LIMITS,
+    }
+    return [{"lxc_container": {"name": f"bench{number}", **container}} for number in range(count)]
+
+
 @dataclass(frozen=True)
 class Subject:
     noun: str
@@ -74,6 +110,7 @@ class Subject:
     raw: str | None = None  # what target.py reads beside it
     read: str = ""  # what that is
     playbook: bool = True  # whether there is a controller where it is measured
+    running: Callable[[int, Path], list[dict]] | None = None  # those that can be started
 
 
 SUBJECTS = {
@@ -83,9 +120,17 @@ SUBJECTS = {
         "control groups with three limits", groups, (20, 200), "cgroups", "reading their files", playbook=False
     ),
     "nspawn": Subject(
-        "machines of systemd-nspawn", nspawns, (10, 50), "nspawn", "asking systemd, reading files", playbook=False
+        "machines of systemd-nspawn",
+        nspawns,
+        (10, 50),
+        "nspawn",
+        "asking systemd, reading files",
+        playbook=False,
+        running=running_nspawns,
     ),
-    "lxc": Subject("containers of LXC", lxcs, (10, 50), "lxc", "asking LXC, reading files", playbook=False),
+    "lxc": Subject(
+        "containers of LXC", lxcs, (10, 50), "lxc", "asking LXC, reading files", playbook=False, running=running_lxcs
+    ),
 }
 
 
@@ -124,6 +169,29 @@ def measure(bench: Bench, subject: Subject, count: int) -> dict[str, float]:
     return {**sample, "removed, whole process": took("apply", str(arguments))}
 
 
+def starts(bench: Bench, subject: Subject, declare: Callable[[int, Path], list[dict]]) -> None:
+    """What it costs to start many, one after another and as many at a time as a stack takes on."""
+    arguments = bench.folder / "stack.json"
+    entries = declare(STARTED, bench.folder)
+
+    def all_of_them(state: str, **more: object) -> float:
+        resources = [{kind: {**options, "state": state} for kind, options in entry.items()} for entry in entries]
+        arguments.write_text(json.dumps({"name": "bench", "prune": True, "resources": resources, **more}))
+        return float(bench.target("apply", str(arguments))[0])  # type: ignore[arg-type]
+
+    bench.says(f"{STARTED} {subject.noun}, started")
+    took = {}
+    for parallel in (1, 4, 8):
+        all_of_them("stopped")
+        took[parallel] = all_of_them("started", parallel=parallel)
+    arguments.write_text(json.dumps({"name": "bench", "prune": True, "resources": []}))
+    bench.target("apply", str(arguments))
+    print(f"{STARTED} {subject.noun}, started")
+    for parallel, spent in took.items():
+        print(f"  {parallel} at a time{seconds(spent):>12}{took[1] / spent:>7.1f}x")
+    print()
+
+
 def report(subject: Subject, counts: Sequence[int], samples: list[dict[str, float]]) -> None:
     width = 56
     print(f"\n{subject.noun:<{width}}{''.join(f'{count:>10}' for count in counts)}   grows")
@@ -157,6 +225,8 @@ def main() -> int:
     try:
         for subject in map(SUBJECTS.__getitem__, options.subjects):
             report(subject, subject.counts, [measure(bench, subject, count) for count in subject.counts])
+            if subject.running:
+                starts(bench, subject, subject.running)
     except Failed as error:
         print(error, file=sys.stderr)
         return 1

@@ -20,10 +20,10 @@ from ..core.resource import Resource, Thing
 from ..core.waiting import until
 from ..engines import cgroupfs, cgroupstat, nspawn, nspawn_images, systemd
 from ..engines.unitfile import UnitFile
-from . import nspawn_hardening, nspawn_trees
+from . import nspawn_hardening, nspawn_netns, nspawn_trees
 from .nspawn_fields import KEYS
 from .nspawn_settings import SETTINGS, folded, of_unit, patch, patch_settings, read_settings, read_unit_settings
-from .nspawn_unit import ALLOW, LIMITS, devices, parse_machine, parsed, read_limits
+from .nspawn_unit import ALLOW, LIMITS, devices, parse_machine, parsed, read_all, read_limits
 
 _NOTES = "X-Strata"  # systemd leaves sections whose names begin with X- alone (systemd.unit(5))
 _STATUS = {"active": "running", "reloading": "running", "activating": "starting", "deactivating": "stopping"}
@@ -82,6 +82,7 @@ class NspawnContainer(Resource):
         if spec.get("boot") is True and (spec.get("user") or spec.get("working_directory")):
             option = "user" if spec.get("user") else "working_directory"
             raise StrataError("is for a command: an init is root's", option=option, hint="Say boot: false")
+        nspawn_netns.check(spec)
         nspawn_hardening.check(spec, self.options)
 
     @classmethod
@@ -133,6 +134,12 @@ class NspawnContainer(Resource):
             "link": link,
             "drop_ins": drop_ins,
             "limits_from": {field: path for field, (_text, path) in said.items()},
+            "opened": [
+                breach
+                for path in drop_ins
+                if path != nspawn.drop_in_path(name)
+                for breach in nspawn_hardening.opened(path, read_all(path))
+            ],
             "stale": unread or shown.get("NeedDaemonReload") == "yes" or (status == "stopped" and other),
         }
         config = {key: value for key, value in config.items() if value is not None}
@@ -179,7 +186,7 @@ class NspawnContainer(Resource):
         return [("image", self._image)]
 
     def needs(self) -> list[Thing]:
-        return [*super().needs(), (nspawn_images.READ_ONLY, self._image)]
+        return [*super().needs(), (nspawn_images.READ_ONLY, self._image), *nspawn_netns.needs(self.spec)]
 
     @property
     def _image(self) -> str:
@@ -188,15 +195,21 @@ class NspawnContainer(Resource):
     def observe(self, engine: None, state: State) -> State:
         image = self._image if "image" in self.declared else None
         promised = [(sort, self._image) in self.promised for sort in ("path", nspawn_images.READ_ONLY)]
+        place = self.spec.get(nspawn_netns.OPTION, state.config.get(nspawn_netns.OPTION)) or ""
+        there = os.path.exists(place) or not self.promised.isdisjoint(nspawn_netns.needs(self.spec))
+        state = replace(state, facts={**state.facts, "netns_there": there})
         return nspawn_trees.observe(state, self.name, image, promised=promised[0], read_only=promised[1])
 
     def settings(self, state: State) -> dict[str, Any]:
+        nspawn_hardening.check_opened(self.spec, state.facts.get("opened", ()))
         values = nspawn_hardening.profiled(self.spec, self.declared, self.applied, state.config)
         for name in values:
             if values[name] is None:
                 values[name] = self.field(name).default
         starts = self.target == "running" and state.status != "running"
         nspawn_trees.settle(state, self.name, values, given=self.options.get("image"), starts=starts)
+        there = bool(state.facts.get("netns_there"))
+        nspawn_netns.settle(values, state.config, there=there, starts=starts)
         self._overridden(state, values)
         return values
 
@@ -274,6 +287,7 @@ class NspawnContainer(Resource):
         copies = [nspawn.COPY_SETTINGS, *([copy] if link else [])]
         file.set("Service", "ExecStartPre", copies)
         file.set("Service", "ExecStopPost", [nspawn.COPIES_GONE])
+        nspawn_netns.write(file, values)
         patch_settings(file, values, unit=True)
         binds = values["binds"] if "binds" in values else plan.state.config.get("binds") or ()
         if "binds" in values or file.all("Service", ALLOW):

@@ -13,6 +13,7 @@ from typing import Any
 from ..core.codec import BOOL, LINE, PATH, WORDS, Codec, parse_line, parse_path
 from ..core.field import Field, table
 from ..core.plan import Effect
+from . import nspawn_netns
 
 Said = Sequence[Sequence[str]]
 """For each key of an option, everything that is assigned to it."""
@@ -341,6 +342,8 @@ KEYS = (
     _at_boot("network_interfaces", _set_of(_parse_pair), _words("Network", "Interface"), ()),
     _at_boot("network_macvlan", _set_of(_parse_pair), _words("Network", "MACVLAN"), ()),
     _at_boot("network_ipvlan", _set_of(_parse_pair), _words("Network", "IPVLAN"), ()),
+    # systemd leaves sections whose names begin with X- alone (systemd.unit(5)): the unit's drop-in follows from it.
+    _at_boot(nspawn_netns.OPTION, nspawn_netns.PLACE, _one("X-Strata", "NetworkNamespace"), ""),
     _at_boot("ports", _set_of(_parse_port), _lines("Network", "Port"), ()),
 )
 TYPED = {f"{field.at.section}.{key}": field for field in KEYS for key in field.at.keys}

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core import hardening
 from ..core.codec import MAX
+from . import nspawn_netns
 
 SCRATCH = {"/tmp": f"mode=1777,{hardening.SCRATCH['/tmp']}"}
 """Where can be written although the root is read-only, besides what systemd-nspawn mounts itself."""
@@ -32,7 +33,7 @@ CAPABILITIES = frozenset(_NAMES.split())
 
 # Which options a profile's aspects are compiled to.
 OPTIONS = {
-    "host_namespaces": ("network_veth",),
+    "host_namespaces": ("network_veth", nspawn_netns.OPTION),
     "devices": ("binds",),
     "mounts": ("binds", "overlays"),
     "capabilities": ("capabilities", "ambient_capabilities"),
@@ -48,8 +49,10 @@ OPTIONS = {
 }
 _KNOWN = sorted({"settings", *(option for options in OPTIONS.values() for option in options)})
 _LIMITS = ("memory", "cpus", "pids_limit")
-_NETWORKS = tuple(f"network_{word}" for word in ("bridge", "zone", "veth_extra", "interfaces", "macvlan", "ipvlan"))
+_NETWORKS = (*nspawn_netns.OTHERS, nspawn_netns.OPTION)
 _ROOT = "it makes root of the machine root of the host"
+
+_ALLOW = "Service.DeviceAllow"  # in our own drop-in it follows from binds
 
 # What changes systemd-nspawn itself, by a variable of its own (systemd: docs/ENVIRONMENT.md).
 _VARIABLES = re.compile(r"SYSTEMD_(SECCOMP|NSPAWN_(API_VFS_WRITABLE|USE_CGNS|SHARE_\w+))\b")
@@ -69,6 +72,25 @@ def check(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     hardening.refuse(spec.get("hardening"), _KNOWN, exempt, _breaches(spec), given)
 
 
+def opened(path: str, said: Mapping[str, Any]) -> list[hardening.Breach]:
+    """What somebody else's drop-in of the unit says, as ``Section.Key``, against any profile."""
+    found = []
+    for key, value in said.items():
+        breach = ("devices", f"{key} lets devices be opened") if key == _ALLOW and any(value) else _raw(key, value)
+        if breach:
+            found.append((breach[0], "settings", f"{breach[1] or f'{key} is set'} ({path})"))
+    return found
+
+
+def check_opened(spec: Mapping[str, Any], breaches: Iterable[hardening.Breach]) -> None:
+    """Refuse a machine whose unit somebody else opened to what the declared profile keeps out.
+
+    Raises:
+        StrataError: A breach is none of the profile's exceptions.
+    """
+    hardening.refuse(spec.get("hardening"), _KNOWN, spec.get("hardening_exceptions", ()), breaches, {})
+
+
 def _mapped(users: Any) -> bool:
     """Whether root of a machine is nobody on the host."""
     return str(users) not in ("no", "identity") and str(users).partition(":")[0] != "0"
@@ -86,6 +108,8 @@ def _breaches(spec: Mapping[str, Any]) -> Iterator[hardening.Breach]:
             wrong = hardening.dangerous(spec.get(option, ()))
             if wrong:
                 yield "capabilities", option, f"{', '.join(wrong)} gives rights that lead to the host"
+    if str(spec.get(nspawn_netns.OPTION, "")).startswith("/proc/"):
+        yield "host_namespaces", nspawn_netns.OPTION, ""
     lifted = [call for call in spec.get("system_call_filter", ()) if not call.startswith("~")]
     if lifted:
         reason = f"it lets {', '.join(lifted)} through, which systemd-nspawn keeps from its machines"
@@ -130,7 +154,7 @@ def _raw(key: str, value: Any) -> tuple[str, str] | None:
     texts = [value] if isinstance(value, str) else list(value or ())
     if key == "Network.Private" and texts[-1:] in (["no"], ["false"], ["off"], ["0"]):
         return "host_namespaces", ""
-    if key == "Network.NamespacePath" and texts:
+    if key == "Service.NetworkNamespacePath" and any(texts):
         return "host_namespaces", f"{key} shares what belongs to somebody else"
     if key in ("Service.DevicePolicy", "Service.PrivateDevices") and texts:
         return "devices", ""

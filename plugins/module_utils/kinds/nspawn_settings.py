@@ -13,6 +13,7 @@ from ..core.errors import StrataError
 from ..core.field import Field
 from ..core.plan import Effect
 from ..engines.unitfile import UnitFile
+from . import nspawn_netns
 from .nspawn_fields import KEYS, TYPED, Said
 
 UNIT_SECTIONS = ("Unit", "Service")
@@ -23,6 +24,7 @@ _OURS = {
     "Service.CPUQuota": "the option cpus",
     "Service.TasksMax": "the option pids_limit",
     "Service.DeviceAllow": "given by itself for each device in binds",
+    **{f"Service.{key}": f"given by itself for {nspawn_netns.OPTION}" for key in nspawn_netns.UNIT_KEYS},
     "Service.ExecStartPre": "used by this module",
     "Service.ExecStopPost": "used by this module",
     "Unit.RequiresMountsFor": "given by itself for the image",

@@ -64,6 +64,12 @@ def read_limits(drop_ins: Iterable[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
+def read_all(path: str) -> dict[str, list[str]]:
+    """Everything that a drop-in says, as ``Section.Key``."""
+    file = UnitFile(files.read(path) or "")
+    return {f"{section}.{key}": file.all(section, key) for section, key in file.assigned()}
+
+
 def parsed(parse: Callable[[str], Any], text: str | None) -> Any:
     try:
         return None if text is None else parse(text)

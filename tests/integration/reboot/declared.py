@@ -96,6 +96,12 @@ ROWS = (
         "Name:\tbusybox",
     ),
     Row(
+        "nspawn_image",
+        {"name": "strata-boot-image", "source": {"rootfs": f"{TOP}/machine"}, "read_only": True},
+        ("machinectl", "show-image", "--property=ReadOnly", "strata-boot-image"),
+        "ReadOnly=yes",
+    ),
+    Row(
         "nspawn_container",
         {
             "name": "strata-boot",

@@ -28,7 +28,7 @@ from ansible_collections.strata.virt.plugins.module_utils.engines import (
     unitlimits,
 )
 from ansible_collections.strata.virt.plugins.module_utils.engines.unitfile import UnitFile
-from ansible_collections.strata.virt.plugins.module_utils.kinds import nspawn_fields, nspawn_settings
+from ansible_collections.strata.virt.plugins.module_utils.kinds import nspawn_fields, nspawn_hardening, nspawn_settings
 from ansible_collections.strata.virt.plugins.module_utils.kinds.nspawn_container import NspawnContainer
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "nspawn_container"
@@ -229,6 +229,7 @@ SPELLED = {
     ),
     "tmpfs": (["/tmp/", "/run:size=64m"], "[Files]\nTemporaryFileSystem=/run:size=64m\nTemporaryFileSystem=/tmp\n"),
     "inaccessible": (["/proc/kcore"], "[Files]\nInaccessible=/proc/kcore\n"),
+    "network_namespace": ("blue", "[X-Strata]\nNetworkNamespace=/run/netns/blue\n"),
     "network_bridge": ("br0", "[Network]\nBridge=br0\n"),
     "network_zone": ("lan", "[Network]\nZone=lan\n"),
     "network_veth": (False, "[Network]\nVirtualEthernet=no\n"),
@@ -253,7 +254,7 @@ def test_a_typed_option_is_spelled_and_read_back(option):
     seen = nspawn_settings.read_settings(text)[option]
     assert list(field.changes(seen, wanted.spec[option], field.effect, Layer.CONFIG)) == []
     assert field.decode(field.show(seen)) == seen
-    assert nspawn_settings.patch(text, {option: field.default}).strip("[ExecFilsNtwork]\n") == ""
+    assert nspawn_settings.patch(text, {option: field.default}).strip("[ExecFilsNtwork]X-Sa\n") == ""
 
 
 @pytest.mark.parametrize("option", SPELLED)
@@ -438,6 +439,37 @@ def test_only_what_a_dead_machine_of_that_name_left_is_taken_down(monkeypatch, t
     assert taken == (["/run/systemd/nspawn/unix-export/build"] if down else [])
 
 
+# A network namespace of somebody else's.
+
+
+def test_a_network_namespace_is_the_units_and_no_other_network_goes_with_it(host, monkeypatch):
+    monkeypatch.setattr(systemd, "reload", lambda: None)
+    state = known(host["theirs"], netns_there=False)
+    machine = NspawnContainer({"name": "theirs", "state": "stopped", "network_namespace": "blue"})
+    assert ("netns", "blue") in machine.needs()
+    made = machine.plan(state)
+    assert (made.want["network_namespace"], made.want["network_veth"]) == ("/run/netns/blue", False)
+    machine.create(None, made)
+    drop_in = UnitFile(Path(nspawn.drop_in_path("theirs")).read_text())
+    keys = ("NetworkNamespacePath", "PrivateMounts")
+    assert [drop_in.last("Service", key) for key in keys] == ["/run/netns/blue", "no"]
+    with pytest.raises(StrataError, match=r"no such network namespace .*strata\.virt\.netns"):
+        NspawnContainer({"name": "theirs", "network_namespace": "blue"}).plan(state)
+    inside = replace(state, config={**state.config, "network_namespace": "/run/netns/blue", "network_veth": False})
+    machine = NspawnContainer({"name": "theirs", "state": "stopped", "network_namespace": ""})
+    made = machine.plan(inside)
+    assert made.want["network_veth"] is True
+    machine.configure(None, made)
+    drop_in = UnitFile(Path(nspawn.drop_in_path("theirs")).read_text())
+    assert [drop_in.last("Service", key) for key in keys] == [None, None]
+    for option, value in (("network_bridge", "br0"), ("network_veth", True), ("ports", ["80"])):
+        with pytest.raises(StrataError, match=f"{option}: can't be had beside network_namespace"):
+            NspawnContainer({"name": "a", "network_namespace": "blue", option: value})
+    NspawnContainer({"name": "a", "network_namespace": "blue", "hardening": "restricted"})
+    with pytest.raises(StrataError, match="belongs to the host"):
+        NspawnContainer({"name": "a", "network_namespace": "/proc/1/ns/net", "hardening": "baseline"})
+
+
 # Profiles.
 
 
@@ -487,6 +519,26 @@ def test_what_leads_out_is_drift(host):
     excepted = ["binds", "settings", "system_call_filter", "network_veth"]
     spec = {"name": "theirs", "state": "stopped", "hardening": "baseline", "hardening_exceptions": excepted}
     assert not NspawnContainer(spec).plan(known(state))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("Environment=A=1 SYSTEMD_SECCOMP=0", "confines less (/etc/70-theirs.conf)"),
+        ("DeviceAllow=/dev/kvm rw", "Service.DeviceAllow lets devices be opened"),
+        ("DevicePolicy=auto", "Service.DevicePolicy is set"),
+    ],
+)
+def test_what_others_opened_is_refused_and_told_by_its_file(host, said, words):
+    file = UnitFile(f"[Service]\n{said}\nTasksMax=9\n")
+    settings = {f"{section}.{key}": file.all(section, key) for section, key in file.assigned()}
+    opened = nspawn_hardening.opened("/etc/70-theirs.conf", settings)
+    state = replace(host["theirs"], facts={**host["theirs"].facts, "opened": opened})
+    with pytest.raises(StrataError) as refused:
+        wants(state, hardening="baseline")
+    assert words in str(refused.value)
+    assert wants(state) == {}
+    wants(state, hardening="baseline", hardening_exceptions=["settings"])
 
 
 def test_a_profile_that_is_no_longer_declared_goes_back(host):

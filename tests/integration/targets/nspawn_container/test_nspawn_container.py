@@ -20,6 +20,7 @@ IMAGES = Path("/var/lib/machines")
 TREES = Path("/srv/strata-nspawn-test")
 TINY = TREES / "tiny"
 BRIDGE = "strata-br7"
+NETNS = "strata-net7"
 SLEEP = {"Exec": {"Parameters": "/bin/sleep infinity", "Hostname": "build"}}
 
 
@@ -285,6 +286,20 @@ class TestNspawnContainer(Convergence):
         assert "/srv/data" not in Path(f"/proc/{leader(self.case.name)}/mountinfo").read_text()
         assert "/dev/zero" not in show(self.case.name, "DeviceAllow")
 
+    def test_the_network_namespace_of_somebody_else(self):
+        spec = {"image": str(TINY), "boot": False, "settings": SLEEP}
+        run("ip", "netns", "add", NETNS)
+        try:
+            self.foretold({**spec, "network_namespace": NETNS})
+            self.unchanged({**spec, "network_namespace": NETNS})
+            its = Path(f"/proc/{leader(self.case.name)}/ns/net")
+            assert its.samefile(Path("/run/netns", NETNS))
+            assert Path(f"/run/systemd/nspawn/unix-export/{self.case.name}").is_mount()
+            self.foretold({**spec, "network_namespace": "", "restart": "if_needed"})
+            assert "host0" in run("nsenter", f"--target={leader(self.case.name)}", "--net", "ip", "-brief", "link")
+        finally:
+            run("ip", "netns", "delete", NETNS)
+
     def test_restricted_as_it_is_seen_from_inside(self):
         """Through /proc of the machine's own program; then what lifts it by hand, and a killed systemd-nspawn."""
         name = self.case.name
@@ -336,6 +351,12 @@ class TestNspawnContainer(Convergence):
         ):
             with pytest.raises(Failed, match=words):
                 self.apply({**spec, **lifts}, check=True)
+        theirs = drop_in.with_name("70-theirs.conf")
+        theirs.write_text("[Service]\nEnvironment=SYSTEMD_SECCOMP=0\n")
+        run("systemctl", "daemon-reload")
+        with pytest.raises(Failed, match=r"confines less .*70-theirs\.conf"):
+            self.apply(spec, check=True)
+        theirs.unlink()
 
         stale = Path(f"/run/systemd/nspawn/unix-export/{name}")
         run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", unit(name))
