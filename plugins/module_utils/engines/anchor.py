@@ -64,7 +64,7 @@ def write() -> None:
     path = f"{systemd.UNITS}/{UNIT}"
     if files.read(path) != _TEXT:
         files.write(path, _TEXT)
-        systemd.reload()
+        systemd.refresh(UNIT)
 
 
 def ready(timeout: float = 30) -> None:

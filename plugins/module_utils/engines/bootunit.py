@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -53,17 +52,8 @@ def read(unit: str, folder: str | None = None) -> UnitFile | None:
     return UnitFile(text.replace("%%", "%")) if text is not None and text.startswith(_HEADER) else None
 
 
-def _wanted(unit: str, by: str) -> str:
-    return f"{systemd.UNITS}/{by}.wants/{unit}"
-
-
 def enabled(unit: str, wanted_by: Iterable[str] = BOOT) -> bool:
-    return all(os.path.lexists(_wanted(unit, by)) for by in wanted_by)
-
-
-def _disable(unit: str) -> None:
-    for folder in glob.glob(f"{systemd.UNITS}/*.wants"):
-        files.remove(f"{folder}/{unit}")
+    return all(systemd.wanted(unit, by) for by in wanted_by)
 
 
 def names(prefix: str) -> list[str]:
@@ -80,7 +70,7 @@ def names(prefix: str) -> list[str]:
 def store(unit: str, text: str, wanted_by: Iterable[str] = BOOT) -> None:
     """Have a unit started at every boot; what is there now stays as it is."""
     if write(unit, text, wanted_by):
-        systemd.reload()
+        systemd.refresh(unit)
 
 
 def write(unit: str, text: str, wanted_by: Iterable[str] = BOOT) -> bool:
@@ -98,15 +88,10 @@ def write(unit: str, text: str, wanted_by: Iterable[str] = BOOT) -> bool:
     changed = files.read(f"{folder}/{unit}") != text
     if changed:
         files.write(f"{folder}/{unit}", text)
-    if not enabled(unit, wanted_by):  # what `systemctl enable` does, without having systemd read all units each time
-        changed = True
-        for by in wanted_by:
-            link = _wanted(unit, by)
-            os.makedirs(os.path.dirname(link), exist_ok=True)
-            if not os.path.lexists(link):
-                os.symlink(f"{systemd.UNITS}/{unit}", link)
+    for by in wanted_by:
+        changed = systemd.want(unit, by) or changed
     if not wanted_by:
-        _disable(unit)
+        systemd.unwant(unit)
     if os.path.lexists(f"{other}/{unit}"):
         files.remove(f"{other}/{unit}")
         changed = True
@@ -118,13 +103,14 @@ def drop(unit: str) -> None:
     there = [folder for folder in (systemd.UNITS, RUNTIME) if read(unit, folder) is not None]
     if not there:
         return
-    _disable(unit)
+    systemd.unwant(unit)
     for folder in there:
         files.remove(f"{folder}/{unit}")
-    systemd.reload()
-    # Where it was active, systemd remembers it, but nothing of what it would run when it stops.
-    command.run(["systemctl", "stop", "--", unit], check=False)
-    systemd.reset_failed(unit)
+    state = systemd.refresh(unit)[unit]
+    if state != "inactive":
+        # systemd remembers it, but nothing of what it would run when it stops.
+        command.run(["systemctl", "stop", "--", unit], check=False)
+        systemd.reset_failed(unit)
 
 
 def restart(unit: str, timeout: float) -> None:

@@ -91,22 +91,21 @@ def store(units: Mapping[str, str], *, enable: bool) -> None:
     changed = {unit: content for unit, content in units.items() if files.read(f"{systemd.UNITS}/{unit}") != content}
     for unit, content in changed.items():
         files.write(f"{systemd.UNITS}/{unit}", content)
+    if enable:
+        for unit, content in units.items():
+            for target in UnitFile(content).all("Install", "WantedBy"):
+                systemd.want(unit, target)
     if changed:
-        systemd.reload()
-    lacking = [unit for unit in units if not enabled(unit)]
-    if enable and lacking:
-        systemd.enable(*lacking)
+        systemd.refresh(*changed)
 
 
 def drop(units: Iterable[str]) -> None:
     """Take units away; what they mounted stays mounted."""
-    gone = False
+    gone = []
     for unit in units:
-        for target in TARGETS:
-            if enabled(unit):  # what `systemctl disable` would do; it fails for a link whose unit somebody took
-                files.remove(f"{systemd.UNITS}/{target}.wants/{unit}")
+        systemd.unwant(unit)
         if os.path.lexists(f"{systemd.UNITS}/{unit}"):
             files.remove(f"{systemd.UNITS}/{unit}")
-            gone = True
+            gone.append(unit)
     if gone:
-        systemd.reload()
+        systemd.refresh(*gone)

@@ -238,7 +238,7 @@ def keep(name: str, words: Mapping[str, str] | None, *, boot: bool = True) -> No
             files.write(PROGRAM, source, 0o755)
         changed = bootunit.write(unit(name), _text(name, words), bootunit.BOOT if boot else ())
     if changed:
-        systemd.reload()
+        systemd.refresh(unit(name))
 
 
 def _text(name: str, words: Mapping[str, str]) -> str:

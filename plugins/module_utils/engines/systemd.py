@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..core import command, files
 from ..core.errors import StrataError
@@ -75,6 +76,32 @@ def with_drop_in(name: str) -> list[str]:
     return sorted(unit for unit in folders if os.path.exists(drop_in_path(unit, name)))
 
 
+def refresh(*units: str) -> dict[str, str]:
+    """Have systemd know these units as they are on disk, which takes reading all units anew only where it knows others.
+
+    A unit that isn't in its memory is read when somebody asks for it, as this does: ``systemctl daemon-reload`` would
+    run every generator and read some hundred files for it. Before systemd 246 the folders of drop-ins were looked for
+    at a reload only, hence the look at what it has found.
+
+    Returns:
+        What each of them does, its ActiveState.
+    """
+    shown = show(units, ["ActiveState", "NeedDaemonReload", "FragmentPath", "DropInPaths"])
+    if any(_outdated(unit, shown.get(unit, {})) for unit in units):
+        reload()
+    return {unit: shown.get(unit, {}).get("ActiveState", "inactive") for unit in units}
+
+
+def _outdated(unit: str, shown: Mapping[str, str]) -> bool:
+    if shown.get("NeedDaemonReload") == "yes":
+        return True
+    places = [f"{folder}/{unit}" for folder in (UNITS, RUNNING)]
+    fragment = next((place for place in places if os.path.lexists(place)), None)
+    read = shown.get("DropInPaths", "").split()
+    unread = [path for path in glob.glob(f"{glob.escape(UNITS)}/{glob.escape(unit)}.d/*.conf") if path not in read]
+    return bool(unread) or (fragment is not None and shown.get("FragmentPath") != fragment)
+
+
 _reload = Shared(lambda: command.run(["systemctl", "daemon-reload"]))
 
 
@@ -96,12 +123,30 @@ def wanted(unit: str, target: str = "multi-user.target") -> bool:
     return os.path.lexists(f"{UNITS}/{target}.wants/{unit}")
 
 
+def want(unit: str, target: str) -> bool:
+    """Have a target start one of the administrator's units at boot, as ``systemctl enable`` does; whether it is new."""
+    link = f"{UNITS}/{target}.wants/{unit}"
+    if os.path.lexists(link):
+        return False
+    os.makedirs(os.path.dirname(link), exist_ok=True)
+    os.symlink(f"{UNITS}/{unit}", link)
+    return True
+
+
+def unwant(unit: str) -> bool:
+    """Have no target start a unit at boot; whether one did."""
+    links = glob.glob(f"{glob.escape(UNITS)}/*.wants/{glob.escape(unit)}")
+    for link in links:
+        files.remove(link)
+    return bool(links)
+
+
 def enable(*units: str) -> None:
-    command.run(["systemctl", "enable", "--quiet", "--", *units])
+    command.run(["systemctl", "enable", "--quiet", "--no-reload", "--", *units])
 
 
 def disable(unit: str) -> None:
-    command.run(["systemctl", "disable", "--quiet", "--", unit])
+    command.run(["systemctl", "disable", "--quiet", "--no-reload", "--", unit])
 
 
 def loaded(pattern: str) -> list[str]:

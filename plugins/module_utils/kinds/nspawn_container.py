@@ -94,16 +94,16 @@ class NspawnContainer(Resource):
     @classmethod
     def read_many(cls, engine: None, names: Iterable[str] | None) -> dict[str, State]:
         machines = nspawn.names() if names is None else list(names)
-        wanted = ["ActiveState", "UnitFileState", "NeedDaemonReload", "DropInPaths", "ControlGroup", "MainPID"]
+        wanted = ["ActiveState", "NeedDaemonReload", "DropInPaths", "ControlGroup", "MainPID"]
         wanted += [field.at.prop for field in LIMITS]
-        shown = systemd.show([*(nspawn.unit(name) for name in machines), nspawn.TARGET], wanted)
-        target = shown[nspawn.TARGET].get("UnitFileState") == "enabled"
+        shown = systemd.show([nspawn.unit(name) for name in machines], wanted)
+        target = systemd.wanted(nspawn.TARGET)
         return {name: cls._read(name, shown[nspawn.unit(name)], target) for name in machines}
 
     @classmethod
     def _read(cls, name: str, shown: Mapping[str, str], target_enabled: bool) -> State:
         text, drop_in = files.read(nspawn.settings_path(name)), files.read(nspawn.drop_in_path(name))
-        enabled = shown.get("UnitFileState") == "enabled"
+        enabled = systemd.wanted(nspawn.unit(name), nspawn.TARGET)
         status = _STATUS.get(shown.get("ActiveState", ""), "stopped")
         if status == "stopped" and text is None and drop_in is None and not enabled:
             return State()
@@ -264,10 +264,13 @@ class NspawnContainer(Resource):
         patched = patch(text or "", values)
         if patched != text:
             files.write(nspawn.settings_path(self.name), patched)
-        if (new or plan.state.facts.get("stale")) and "update" not in plan.steps:
-            systemd.reload()
         if "enabled" in values:
             self._enable(plan.state, values["enabled"])
+        if "update" not in plan.steps:
+            if plan.state.facts.get("stale"):
+                systemd.reload()
+            elif new:
+                systemd.refresh(nspawn.unit(self.name))
 
     def _store_drop_in(self, plan: Plan, values: Mapping[str, Any], owner: str | None) -> bool:
         """Write the drop-in, and tell whether it says anything new."""
@@ -302,10 +305,14 @@ class NspawnContainer(Resource):
         return file.text != text
 
     def _enable(self, state: State, wanted: bool) -> None:
-        if wanted and not state.config.get("enabled"):
+        if wanted == bool(state.config.get("enabled") if wanted else state.facts.get("enabled")):
+            return
+        if wanted:
             systemd.enable(nspawn.TARGET, nspawn.unit(self.name))
-        elif not wanted and state.facts.get("enabled"):
+        else:
             systemd.disable(nspawn.unit(self.name))
+        if state.status != "stopped":
+            systemd.reload()  # of a unit that it has in memory, systemd tells what was so when it read it
 
     def update(self, engine: None, plan: Plan) -> None:
         """Bring limits into the running machine, and systemd's memory to what is stored."""
@@ -360,7 +367,8 @@ class NspawnContainer(Resource):
         unit, link = nspawn.unit(self.name), plan.state.facts.get("link")
         if plan.state.status != "stopped":
             self.stop(engine, plan)
-        self._enable(plan.state, False)
+        if plan.state.facts.get("enabled"):
+            systemd.disable(unit)
         nspawn_trees.remove(self.name, link)
         systemd.forget_set(unit, [field.at.directive for field in LIMITS])
         for path in (nspawn.running_settings_path(self.name), nspawn.running_link_path(self.name)):
@@ -369,5 +377,5 @@ class NspawnContainer(Resource):
         files.remove(nspawn.drop_in_path(self.name))
         with contextlib.suppress(OSError):  # somebody else's drop-ins stay
             os.rmdir(os.path.dirname(nspawn.drop_in_path(self.name)))
-        systemd.reload()
-        systemd.reset_failed(unit)
+        if systemd.refresh(unit)[unit] == "failed":
+            systemd.reset_failed(unit)

@@ -282,7 +282,10 @@ class SystemdResources(Resource):
         if text != old:
             files.write(path, text)
         systemd.forget_set(self.name, [key for key, _texts in _assignments(plan.want, {})])
-        systemd.reload()
+        if plan.state.facts["stale"]:
+            systemd.reload()
+        else:
+            systemd.refresh(self.name)
 
     def _text(self, old: str | None, plan: Plan, kept: Mapping[str, Any], owner: str | None) -> str:
         file = UnitFile(old or "# Written by strata.virt.\n")
@@ -316,7 +319,7 @@ class SystemdResources(Resource):
         files.remove(path)
         with contextlib.suppress(OSError):  # somebody else's drop-ins stay
             os.rmdir(os.path.dirname(path))
-        systemd.reload()
+        systemd.refresh(self.name)
 
 
 def _section(unit: str) -> str:
