@@ -84,8 +84,13 @@ class Harness:
         self._forget()
 
     def _forget(self) -> None:
-        """What a stack applied last: without it, every option that isn't given stays as it is."""
-        Path(f"/var/lib/strata/stacks/{self.owner}.json").unlink(missing_ok=True)
+        """What a stack applied last: without it, every option that isn't given stays as it is.
+
+        A record of nothing, and not none: then every engine would be asked for what is this stack's, each time.
+        """
+        record = Path(f"/var/lib/strata/stacks/{self.owner}.json")
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text('{"version": 1, "resources": {}}\n')
 
     def apply(self, spec: dict, name: str | None = None, **more) -> dict:
         name = self.case.name if name is None else name

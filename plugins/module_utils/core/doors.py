@@ -66,7 +66,7 @@ def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[
         entries: list[dict[str, Any]] = []
         unread: dict[str, str] = {}
         asked, owner = module.params["kinds"], module.params["owner"]
-        applied = record.load(owner) if owner else {}
+        applied = (record.load(owner) if owner else None) or {}
         for word in asked or sorted(known):
             kind = kinds(word)
             if kind is None:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a stack applied last, per resource: a plain file that may be deleted at any time.
 
-It is what tells "no longer declared" from "never declared". Without it, options that were dropped stay as they are.
+It is what tells "no longer declared" from "never declared". Without it, options that were dropped stay as they are, and
+every engine is asked for what is the stack's. One that is there and empty says that nothing is.
 """
 
 from __future__ import annotations
@@ -23,23 +24,27 @@ def path(stack: str) -> str:
     return f"{FOLDER}/{stack}.json"
 
 
-def load(stack: str) -> dict[str, dict[str, Any]]:
-    """The options applied last, by entry; empty where there is no record or it can't be read."""
+def load(stack: str) -> dict[str, dict[str, Any]] | None:
+    """The options applied last, by entry; None where there is no record or it can't be read."""
     try:
         return dict(json.loads(files.read(path(stack)) or "{}")["resources"])
     except (ValueError, KeyError, TypeError):
-        return {}
+        return None
 
 
-def save(stack: str, resources: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep the record, if it says anything new. Secrets are in it as hashes only."""
+def save(stack: str, resources: Mapping[str, Mapping[str, Any]], *, whole: bool = False) -> None:
+    """Keep the record, if it says anything new. Secrets are in it as hashes only.
+
+    Args:
+        stack: The stack.
+        resources: The options, by entry.
+        whole: It is known that nothing else is this stack's, so that a record of nothing is one, too.
+    """
     # One line a resource: read easily, and written ten times faster than with indent=1.
     lines = [f"{json.dumps(entry)}: {json.dumps(resources[entry], sort_keys=True)}" for entry in sorted(resources)]
     text = '{"version": 1, "resources": {\n' + ",\n".join(lines) + "\n}}\n"
-    if resources and files.read(path(stack)) != text:
+    if (resources or whole) and files.read(path(stack)) != text:
         files.write(path(stack), text, 0o600)
-    elif not resources:
-        files.remove(path(stack))
 
 
 def names(resources: Mapping[str, Mapping[str, Any]], kind: type[Resource]) -> list[str]:

@@ -94,7 +94,9 @@ class Stack:
         self.known = sorted(known)
         self.prune = prune
         self.parallel = parallel
-        self.record = record.load(name)
+        kept = record.load(name)
+        self.record, self.lost = kept or {}, kept is None
+        self.unreached: set[str] = set()
         self.engines: dict[Hashable, Any] = {}
         self.found: dict[Hashable, dict[str, State]] = {}
         self.validators: dict[Hashable, ArgumentSpecValidator] = {}
@@ -251,7 +253,7 @@ class Stack:
         """One resource for each engine that may hold something of this stack's."""
         items = [(item.resource.kind, item.resource.options) for item in self.items]
         items += [(entry.partition("/")[0], options) for entry, options in self.record.items()]
-        if not self.record:  # It was lost, or never was: what the engines themselves have noted still counts.
+        if self.lost:  # or never was: what the engines themselves have noted still counts
             items += [(word, {}) for word in self.known]
         probes: dict[Hashable, Resource] = {}
         seen: set[Hashable] = set()
@@ -267,8 +269,9 @@ class Stack:
             probe = kind({kind.identity: kind.sample, "state": "absent", **reach})
             try:
                 self._engine(probe)
-            except StrataError:
-                continue  # An engine that can't be reached is an error where it is declared, and holds nothing else.
+            except StrataError:  # it is an error where it is declared; else what it may hold is looked for another time
+                self.unreached.add(word)
+                continue
             probes.setdefault(_reach(probe), probe)
         return list(probes.values())
 
@@ -350,10 +353,10 @@ class Stack:
             for item in self.items
             if not item.pruned or item.error is not None
         }
-        if not self.prune:
-            # What is no longer declared stays this stack's, until a run prunes it.
-            settled = {**self.record, **settled}
-        record.save(self.name, settled)
+        # What is no longer declared stays this stack's, until a run prunes it.
+        stays = {key: kept for key, kept in self.record.items() if key.partition("/")[0] in self.unreached}
+        settled = {**(stays if self.prune else self.record), **settled}
+        record.save(self.name, settled, whole=self.prune and not self.unreached)
 
     # The result.
 

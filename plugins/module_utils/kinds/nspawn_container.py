@@ -264,13 +264,13 @@ class NspawnContainer(Resource):
         patched = patch(text or "", values)
         if patched != text:
             files.write(nspawn.settings_path(self.name), patched)
-        if "enabled" in values:
-            self._enable(plan.state, values["enabled"])
-        if "update" not in plan.steps:
-            if plan.state.facts.get("stale"):
-                systemd.reload()
-            elif new:
-                systemd.refresh(nspawn.unit(self.name))
+        enabled = "enabled" in values and self._enable(plan.state, values["enabled"])
+        if "update" in plan.steps:
+            return
+        if plan.state.facts.get("stale") or (enabled and plan.state.status != "stopped"):
+            systemd.reload()  # of a unit in its memory, systemd tells what was so when it read it
+        elif new or enabled:
+            systemd.refresh(nspawn.unit(self.name))
 
     def _store_drop_in(self, plan: Plan, values: Mapping[str, Any], owner: str | None) -> bool:
         """Write the drop-in, and tell whether it says anything new."""
@@ -304,15 +304,15 @@ class NspawnContainer(Resource):
             files.write(path, file.text)
         return file.text != text
 
-    def _enable(self, state: State, wanted: bool) -> None:
+    def _enable(self, state: State, wanted: bool) -> bool:
+        """Have it started at boot, or not; whether that is new."""
         if wanted == bool(state.config.get("enabled") if wanted else state.facts.get("enabled")):
-            return
+            return False
         if wanted:
             systemd.enable(nspawn.TARGET, nspawn.unit(self.name))
         else:
             systemd.disable(nspawn.unit(self.name))
-        if state.status != "stopped":
-            systemd.reload()  # of a unit that it has in memory, systemd tells what was so when it read it
+        return True
 
     def update(self, engine: None, plan: Plan) -> None:
         """Bring limits into the running machine, and systemd's memory to what is stored."""
@@ -367,6 +367,7 @@ class NspawnContainer(Resource):
         unit, link = nspawn.unit(self.name), plan.state.facts.get("link")
         if plan.state.status != "stopped":
             self.stop(engine, plan)
+        systemd.reset_failed(unit)  # one that failed stays in systemd's memory
         if plan.state.facts.get("enabled"):
             systemd.disable(unit)
         nspawn_trees.remove(self.name, link)
@@ -377,5 +378,4 @@ class NspawnContainer(Resource):
         files.remove(nspawn.drop_in_path(self.name))
         with contextlib.suppress(OSError):  # somebody else's drop-ins stay
             os.rmdir(os.path.dirname(nspawn.drop_in_path(self.name)))
-        if systemd.refresh(unit)[unit] == "failed":
-            systemd.reset_failed(unit)
+        systemd.refresh(unit)

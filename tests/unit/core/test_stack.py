@@ -244,6 +244,27 @@ def test_prune_works_without_the_record(tmp_path):
     assert ENGINE.there == {}
 
 
+def test_a_record_of_nothing_says_that_nothing_is_the_stacks(tmp_path):
+    stack({"thing": {"name": "mine"}})
+    stack()
+    assert record.load("s") == {}
+    ENGINE.there["thing", "later"] = {"config": {}, "owner": "s"}
+    ENGINE.reads = 0
+    stack()
+    assert (ENGINE.reads, set(ENGINE.there)) == (0, {("thing", "later")})
+    (tmp_path / "s.json").unlink()
+    stack()
+    assert (ENGINE.there, record.load("s")) == ({}, None), "one of the engines could not be asked"
+
+
+def test_what_could_not_be_asked_for_is_remembered():
+    record.save("s", {"deaf/x": {"name": "x"}, "thing/a": {"name": "a"}})
+    stack({"thing": {"name": "b"}})
+    assert set(record.load("s")) == {"deaf/x", "thing/b"}
+    stack()
+    assert set(record.load("s")) == {"deaf/x"}
+
+
 def test_a_dropped_option_goes_back_to_its_default():
     stack({"thing": {"name": "a", "colour": "red", "memory": "1G"}})
     stack({"thing": {"name": "a", "memory": "1G"}})
