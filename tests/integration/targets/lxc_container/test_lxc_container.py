@@ -329,6 +329,21 @@ class TestLxcContainer(Convergence):
         self.apply({**STOPPED, "source": None, "template": TEMPLATE})
         self.sees({"state": "STOPPED"})
 
+    def test_a_full_disk_leaves_what_the_next_run_finishes(self, tmp_path):
+        run("mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(tmp_path))
+        try:
+            spec = {**STOPPED, "lxc_path": str(tmp_path)}
+            with pytest.raises(Failed, match="No space left on device"):
+                self.apply(spec)
+            run("mount", "-o", "remount,size=16m", str(tmp_path))
+            self.apply(spec)
+            made = tmp_path / self.case.name / "rootfs"
+            assert (made / "bin/busybox").read_bytes() == (TREE / "bin/busybox").read_bytes()
+            self.apply({"state": "absent", "lxc_path": str(tmp_path)})
+            assert os.listdir(tmp_path) == []
+        finally:
+            run("umount", str(tmp_path))
+
     def test_somebody_elses_half_made_one_stays(self):
         (TOP / self.case.name).mkdir()
         config(self.case.name).write_text("lxc.uts.name = x\n")

@@ -173,6 +173,23 @@ class TestNspawnImage(Convergence):
                 user.kill()
         assert (IMAGES / name).is_dir()
 
+    def test_a_full_disk_leaves_nothing_and_is_no_obstacle_later(self):
+        run("mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(IMAGES))
+        try:
+            big = TOP / "big"
+            big.mkdir()
+            (big / "file").write_bytes(os.urandom(3 << 20))
+            with pytest.raises(Failed, match="No space left on device"):
+                self.apply({"source": {"rootfs": str(big)}})
+            assert look(self.case.name) is None
+            run("mount", "-o", "remount,size=16m", str(IMAGES))
+            self.apply({"source": {"rootfs": str(big)}})
+            assert (IMAGES / self.case.name / "file").read_bytes() == (big / "file").read_bytes()
+            self.apply({"state": "absent"})
+            assert os.listdir(IMAGES) == []
+        finally:
+            run("umount", str(IMAGES))
+
     def test_on_btrfs_trees_are_snapshots_with_limits(self):
         name = self.case.name
         with btrfs():
