@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole of the doors that open on no single kind: ``stack``, ``stack_export`` and ``host_info``."""
+"""The whole of the doors that open on no single kind: ``stack``, ``stack_export``, ``guests_info``, ``host_info``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from . import record
 from .codec import parse_name
 from .converge import guarded
 from .errors import Errors, StrataError
+from .plan import State
 from .resource import Resource
 from .stack import Stack
 from .survey import Subject, survey
@@ -84,6 +85,43 @@ def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[
         return {"resources": entries, "unread": unread}
 
     guarded(module, work)
+
+
+def guests_options(words: Iterable[str]) -> dict[str, Any]:
+    return {"engines": {"type": "list", "elements": "str", "choices": list(words)}}
+
+
+def list_guests(kinds: Callable[[str], type[Resource] | None], guests: Mapping[str, str]) -> None:
+    """The guests of a host.
+
+    Args:
+        kinds: Finds a kind by its name.
+        guests: The kinds of which there are guests, by what their engines are called.
+    """
+    module = AnsibleModule(argument_spec=guests_options(guests), supports_check_mode=True)
+
+    def work() -> dict[str, Any]:
+        asked = module.params["engines"]
+        found: list[dict[str, Any]] = []
+        unread: dict[str, str] = {}
+        for word in guests if asked is None else asked:
+            kind = kinds(guests[word])
+            assert kind is not None
+            try:
+                engine = kind.open({})
+                states = kind.read_many(engine, None)
+                found += [guest(kind, engine, name, state) for name, state in sorted(states.items()) if state.exists]
+            except StrataError as error:
+                unread[word] = str(error)
+        return {"guests": found, "unread": unread}
+
+    guarded(module, work)
+
+
+def guest(kind: type[Resource], engine: Any, name: str, state: State) -> dict[str, Any]:
+    """What an inventory says of a guest."""
+    told = {"addresses": [], "networks": [], "labels": {}, **kind.reached(engine, name, state)}
+    return {"engine": kind.guest, "guest": name, "state": state.status, "owner": state.owner, **told}
 
 
 def survey_options(subjects: Iterable[str]) -> dict[str, Any]:

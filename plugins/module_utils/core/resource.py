@@ -37,6 +37,7 @@ class Resource:
         layered: The engine keeps a stored configuration beside what runs. Storing is then the verb ``configure``;
             bringing it into the running workload is ``update`` (live) or ``restart``. Where there is one layer,
             ``update`` changes it and what it can't change is done by ``recreate``.
+        guest: What the engine is called in the connection ``guest``; none: nothing of this kind is a guest.
     """
 
     kind: ClassVar[str]
@@ -52,6 +53,7 @@ class Resource:
     busy: ClassVar[frozenset[str]] = frozenset({"running"})
     listed: ClassVar[bool] = True
     layered: ClassVar[bool] = False
+    guest: ClassVar[str] = ""
 
     def __init__(
         self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
@@ -173,6 +175,11 @@ class Resource:
     @classmethod
     def measure(cls, engine: Any, name: str, state: State) -> dict[str, Any]:
         """What it uses right now, for its ``_info`` door alone: converging doesn't need it, and reading it costs."""
+        return {}
+
+    @classmethod
+    def reached(cls, engine: Any, name: str, state: State) -> dict[str, Any]:
+        """How a guest is found: its ``addresses``, its ``networks``, its ``labels``, where it has some."""
         return {}
 
     def perform(self, engine: Any, step: str, plan: Plan) -> None:

@@ -132,6 +132,19 @@ class Host:
                 self._networks = {name: name in active for name in everything}
             return self._networks
 
+    def addresses(self, name: str) -> list[str]:
+        """The addresses of a running domain: those that libvirt leased to it, or else those that its agent tells."""
+        api = self.api
+        for source in (api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT):
+            try:
+                links = self.connection.lookupByName(name).interfaceAddresses(source, 0)
+            except api.libvirtError:  # it has no agent, or is gone
+                continue
+            found = [one["addr"] for link, told in links.items() if link != "lo" for one in told["addrs"] or ()]
+            if found:
+                return found
+        return []
+
     def accelerated(self) -> bool:
         """Whether KVM really works: the processor has it and the kernel hands it out. Asked once.
 

@@ -183,7 +183,11 @@ class Lxc:
             file.write("\n".join([*lines, self.default_config().text]))
             file.flush()
             more = ["--", *options] if options else []
-            command.run(self._argv("lxc-create", name, "-t", template, "-f", file.name, *more))
+            done = command.run(self._argv("lxc-create", name, "-t", template, "-f", file.name, *more), check=False)
+        if done.returncode != 0:
+            # Templates say there, too, what is wrong.
+            said = [line.strip() for line in done.stdout.splitlines() if line.startswith("ERROR")]
+            raise StrataError("; ".join([*said, command.failure(done)]))
 
     def begin(self, name: str, config: Config) -> None:
         """Make a container's folder, closed to others as LXC makes it, and its configuration."""

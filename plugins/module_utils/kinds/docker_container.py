@@ -14,7 +14,7 @@ from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Layer, Plan, State
 from ..core.resource import Resource, Thing
 from ..engines import docker_carry, docker_limits, docker_values
-from ..engines.docker import DEFAULT, OWNER, Docker
+from ..engines.docker import DEFAULT, OURS, OWNER, Docker
 from ..engines.docker_build import familiar
 from ..engines.docker_images import DockerImages
 from . import docker_abilities, docker_hardening, docker_places, docker_reading, docker_wants
@@ -27,6 +27,7 @@ _QUOTA = ("cpu_quota", "cpu_period")
 
 class DockerContainer(Replacing):
     kind = "docker_container"
+    guest = "docker"
     rank = 60
     fields = FIELDS
     states = {"started": "running", "present": None, "healthy": "running", "stopped": "stopped", "absent": "absent"}
@@ -186,6 +187,17 @@ class DockerContainer(Replacing):
             options.pop("cpus", None)  # the same, in other words
         paused = {"state": "started", "paused": True} if state.status == "paused" else {}
         return {**options, **paused}
+
+    @classmethod
+    def reached(cls, engine: DockerImages, name: str, state: State) -> dict[str, Any]:
+        document = state.document or {}
+        networks = (document.get("NetworkSettings") or {}).get("Networks") or {}
+        addresses = [place.get(key) for place in networks.values() for key in ("IPAddress", "GlobalIPv6Address")]
+        return {
+            "addresses": [address for address in addresses if address],
+            "networks": sorted(networks),
+            "labels": {key: value for key, value in state.config["labels"].items() if not key.startswith(OURS)},
+        }
 
     def explain(self, engine: DockerImages, state: State) -> str:
         if not state.exists or self.target != "running":

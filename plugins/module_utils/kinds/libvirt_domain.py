@@ -29,6 +29,7 @@ _BALLOON_STILL = 2.0  # seconds without an answer; QEMU reports a moving balloon
 
 class LibvirtDomain(StoredXml):
     kind = "libvirt_domain"
+    guest = "libvirt"
     rank = 60
     layered = True
     states = {
@@ -122,6 +123,15 @@ class LibvirtDomain(StoredXml):
         marked = domain_xml.mark(stored)
         owner = None if marked is None else marked.get("owner")
         return State(domain.status, config, live, facts, owner)
+
+    @classmethod
+    def reached(cls, engine: Host, name: str, state: State) -> dict[str, Any]:
+        rows = state.config.get("networks") or ()
+        names = [row.get("network") or row.get("bridge") for row in rows]
+        return {
+            "addresses": [] if state.live is None else engine.addresses(name),
+            "networks": [name for name in dict.fromkeys(names) if name],
+        }
 
     def files(self) -> list[tuple[str, str]]:
         disks = [("disks.file", row["file"]) for row in self.spec.get("disks", ())]

@@ -47,6 +47,7 @@ class Container(State):
 
 class LxcContainer(Resource):
     kind = "lxc_container"
+    guest = "lxc"
     rank = 60
     layered = True
     fields = (
@@ -167,6 +168,15 @@ class LxcContainer(Resource):
         if state.live is None:
             return {}
         return {**cgroupstat.measure(state.facts["cgroup"]), "addresses": engine.addresses(name)}
+
+    @classmethod
+    def reached(cls, engine: Lxc, name: str, state: State) -> dict[str, Any]:
+        links = [row.get("link") for row in state.config.get("networks") or ()]
+        found = {} if state.live is None else engine.addresses(name)
+        return {
+            "addresses": [address for addresses in found.values() for address in addresses],
+            "networks": [link for link in dict.fromkeys(links) if link],
+        }
 
     # What this declaration needs to know.
 

@@ -33,6 +33,7 @@ class NspawnContainer(Resource):
     kind = "nspawn_container"
     rank = 50
     layered = True
+    guest = "nspawn"
     states = {"started": "running", "present": None, "stopped": "stopped", "absent": "absent"}
     moves = {
         ("stopped", "running"): ("start",),
@@ -165,6 +166,15 @@ class NspawnContainer(Resource):
         leader = nspawn.leader(state.facts["pid"])
         used = cgroupstat.measure(cgroupfs.MOUNT + state.facts["group"])
         return {"leader": leader, "addresses": nspawn.addresses(leader), **used}
+
+    @classmethod
+    def reached(cls, engine: None, name: str, state: State) -> dict[str, Any]:
+        networks = [state.config.get(f"network_{word}") for word in ("bridge", "zone")]
+        running = state.live is not None
+        return {
+            "addresses": nspawn.addresses(nspawn.leader(state.facts["pid"])) if running else [],
+            "networks": [network for network in networks if network],
+        }
 
     @staticmethod
     def _live(name: str, group: str, drop_in: UnitFile) -> dict[str, Any]:

@@ -68,6 +68,14 @@ KINDS = {
     "systemd_resources": "SystemdResources",
 }
 
+GUESTS = {
+    "nspawn": "nspawn_container",
+    "lxc": "lxc_container",
+    "docker": "docker_container",
+    "libvirt": "libvirt_domain",
+}
+"""The kinds of which there are guests, by what connection and inventory call their engines."""
+
 
 def find(kind: str) -> type[Resource] | None:
     """The class of a kind, None where there is no such kind."""
