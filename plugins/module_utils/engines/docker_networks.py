@@ -186,7 +186,7 @@ def put(body: Body, path: str, value: Any) -> None:
     body[last] = value
 
 
-_KEPT = ("Name", "Driver", "Scope", "Internal", "Attachable", "Ingress", "EnableIPv6", "Options", "Labels")
+_KEPT = ("Name", "Driver", "Scope", "Internal", "Attachable", "Ingress", "EnableIPv6", "Options", "Labels", "Dns")
 
 
 def body_of(document: Document) -> Body:
