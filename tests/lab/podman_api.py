@@ -39,7 +39,7 @@ def ask(path: str, method: str = "GET", at: str = SOCKET, **body: Any) -> Any:
         AssertionError: It refuses.
     """
     said = _said(path, method, json.dumps(body).encode(), "application/json", at)
-    return json.loads(said) if said else None
+    return json.loads(said) if said[:1] in (b"{", b"[") else None
 
 
 def _said(path: str, method: str, body: bytes, sort: str, at: str) -> bytes:
@@ -73,6 +73,7 @@ def service(user: str = "root") -> Iterator[str]:
         user=entry.pw_uid,
         group=entry.pw_gid,
         extra_groups=[],
+        stderr=subprocess.DEVNULL,
         env=env,
         cwd="/",
     )

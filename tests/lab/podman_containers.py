@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from .docker_containers import IMAGES, PAGES, tree
 from .driver import run
 
 
-def make_images(at: str = podman_api.SOCKET, names: tuple[str, ...] = tuple(IMAGES)) -> None:
-    """Those of Docker's tests, in a user's storage."""
+def make_images(at: str = podman_api.SOCKET, names: tuple[str, ...] = ("web:1.0", "web:2.0", "web:broken")) -> None:
+    """Those of Docker's tests, in a user's storage; none with a health check, which an import can't give."""
     for name in names:
         podman_api.make_image(f"localhost/{name}", tree(), IMAGES[name], at)
     PAGES.mkdir(parents=True, exist_ok=True)
     (PAGES / "index.html").write_text("hello\n")
 
+
+RAISED = 1_048_576
+"""What Podman raises the limits of files and processes to."""
 
 _CONFIG = ("Cmd", "Entrypoint", "User", "WorkingDir", "OpenStdin", "Tty", "StopSignal", "StopTimeout", "Healthcheck")
 _FILES = ("cpu.max", "cpu.weight", "cpuset.cpus", "memory.max", "memory.swap.max", "memory.low", "pids.max")
@@ -30,6 +34,9 @@ def look(name: str, at: str = podman_api.SOCKET) -> dict | None:
     if found is None:
         return None
     config, host = found["Config"], dict(found["HostConfig"])
+    host["Binds"] = [bind for bind in host["Binds"] if not re.match("[0-9a-f]{64}:", bind)]
+    # What the runtime is given once it starts.
+    host["Annotations"], host["Ulimits"] = None, [one for one in host["Ulimits"] if one["Soft"] != RAISED]
     host["LogConfig"] = {key: value for key, value in host["LogConfig"].items() if key != "Path"}
     labels = {key: value for key, value in (config["Labels"] or {}).items() if not key.startswith("strata.")}
     env = [line for line in config["Env"] or () if not line.startswith("HOSTNAME=")]

@@ -139,9 +139,11 @@ class Podman:
         said = self._said("GET", path, query, missing=missing)
         return None if said is None else json.loads(said)
 
-    def _do(self, path: str, query: Query | None = None, body: Any = None, missing: bool = True) -> Any:
-        said = self._said("POST", path, query, body, missing=missing)
-        return json.loads(said) if said else None
+    def _do(self, path: str, query: Query | None = None, body: Any = None, missing: bool = True) -> None:
+        self._said("POST", path, query, body, missing=missing)
+
+    def _make(self, path: str, body: Document) -> Any:
+        return json.loads(self._said("POST", path, body=body) or b"null")
 
     # Containers.
 
@@ -164,14 +166,14 @@ class Podman:
 
     def create(self, name: str, body: Document) -> tuple[str, list[str]]:
         """Create a container, and return its ID and what Podman warns of. The body is in Docker's words."""
-        made = self._do("/containers/create", body={**podman_spec.spec(body), "name": name}, missing=False)
+        made = self._make("/containers/create", {**podman_spec.spec(body), "name": name})
         return str(made["Id"]), list(made.get("Warnings") or ())
 
     def update(self, container: str, body: Document) -> list[str]:
         """Change what a container can take live. The body is in Docker's words."""
         policy = body.get("RestartPolicy") or {}
         query = {"restartPolicy": policy.get("Name"), "restartRetries": policy.get("MaximumRetryCount") or None}
-        self._do(f"/containers/{container}/update", query, podman_spec.resources(body, live=True), missing=False)
+        self._do(f"/containers/{container}/update", query, podman_spec.resources(body), missing=False)
         return []
 
     def start(self, container: str) -> None:
@@ -267,7 +269,7 @@ class Podman:
 
     def create_network(self, body: Document) -> str:
         """Create a network and return its ID. The body is in Docker's words."""
-        return str(self._do("/networks/create", body=podman_spec.network(body), missing=False)["id"])
+        return str(self._make("/networks/create", podman_spec.network(body))["id"])
 
     def remove_network(self, network: str) -> None:
         """Remove it; one that is gone is fine."""

@@ -11,7 +11,6 @@ from ..core.codec import CPU_PERIOD, MAX
 from .docker_at import At, Body, Document
 from .docker_config import SECURITY_OPT as DOCKERS_SECURITY
 from .docker_networks import placed, shares
-from .docker_values import BARE_PATHS
 
 SHM_SIZE = 65_536_000
 """65536k, where k is a thousand (containers.conf(5), shm_size; podman: docker/go-units, FromHumanSize)."""
@@ -63,14 +62,6 @@ def _write_places(body: Body, rows: Iterable[Mapping[str, Any]]) -> None:
         body["HostConfig"]["NetworkMode"] = next(iter(wanted), "none")
 
 
-def _read_security(document: Document, image: Document) -> Any:
-    return DOCKERS_SECURITY.read(document, image)
-
-
-def _write_security(body: Body, value: Any) -> None:
-    DOCKERS_SECURITY.write(body, value)
-
-
 def _write_pod(body: Body, value: Any) -> None:
     body.pop("Pod", None)
     if value:
@@ -79,6 +70,7 @@ def _write_pod(body: Body, value: Any) -> None:
 
 CPUS, PIDS = At(_read_cpus, _write_cpus), At(_read_pids, _write_pids)
 NETWORKS = At(_read_places, _write_places)
-SECURITY_OPT = At(_read_security, _write_security)
+SECURITY_OPT = At(
+    lambda document, _image: tuple(sorted(document["HostConfig"].get("SecurityOpt") or ())), DOCKERS_SECURITY.write
+)
 POD = At(lambda document, _image: document["Config"].get("Pod") or "", _write_pod)
-__all__ = ["BARE_PATHS", "CPUS", "NETWORKS", "PIDS", "POD", "SECURITY_OPT", "SHM_SIZE"]

@@ -14,8 +14,8 @@ from typing import Any
 from ..core.codec import CPU_PERIOD
 from ..core.errors import StrataError
 from .docker_networks import at, put
-from .docker_values import bind_options, split_port
-from .podman_words import USUAL_NETWORK, signal_name, signal_number
+from .docker_values import bind_options, bind_target
+from .podman_words import UNNAMED, USUAL_NETWORK, log_size, signal_name, signal_number
 
 Document = Mapping[str, Any]
 Body = dict[str, Any]
@@ -78,7 +78,12 @@ def spec(body: Document) -> Body:
         made["stop_signal"] = signal_number(signal_name(body["StopSignal"]))
     log = at(host, "LogConfig.Config")
     if log:
-        put(made, "log_configuration.options", log)
+        options = {key: value for key, value in log.items() if key not in ("max-size", "path")}
+        put(made, "log_configuration.options", options)
+        if log.get("max-size"):
+            put(made, "log_configuration.size", int(log_size(log["max-size"])))
+        if log.get("path"):
+            put(made, "log_configuration.path", log["path"])
     limits = resources(host)
     if limits:
         made["resource_limits"] = limits
@@ -108,13 +113,8 @@ _LIMITS = (
 _NANO = 1_000_000_000 // CPU_PERIOD
 
 
-def resources(limits: Document, live: bool = False) -> Body:
-    """Limits in the words of the OCI runtime specification, those alone that are given.
-
-    Args:
-        limits: Limits in Docker's words.
-        live: They are for a container that is there.
-    """
+def resources(limits: Document) -> Body:
+    """Limits in the words of the OCI runtime specification, those alone that are given."""
     made: Body = {}
     for theirs, ours in _LIMITS:
         if limits.get(theirs) not in (None, "", 0):
@@ -245,8 +245,9 @@ def _mounts(body: Document) -> Body:
     rooms = [f"{path}:{words}" for path, words in (host.get("Tmpfs") or {}).items()]
     rooms += [tmpfs_of(one) for one in entries if one["Type"] == "tmpfs"]
     mounts: list[Body] = []
-    volumes: list[Body] = [{"Dest": path, "IsAnonymous": True} for path in body.get("Volumes") or {}]
-    for bind in binds:
+    volumes: list[Body] = []
+    taken = {bind_target(bind) for bind in binds}
+    for bind in [*binds, *(path for path in body.get("Volumes") or () if path not in taken)]:
         source, _colon, rest = bind.partition(":")
         target, options = rest.partition(":")[0], bind_options(bind)
         if not rest:
@@ -254,7 +255,8 @@ def _mounts(body: Document) -> Body:
         elif source.startswith("/"):
             mounts.append({"type": "bind", "source": source, "destination": target, "options": options})
         else:
-            volumes.append({"Name": source, "Dest": target, "Options": options})
+            anonymous = bool(UNNAMED.fullmatch(source))
+            volumes.append({"Name": source, "Dest": target, "Options": options, "IsAnonymous": anonymous})
     for room in rooms:
         path, _colon, words = room.partition(":")
         options = [word for word in words.split(",") if word]

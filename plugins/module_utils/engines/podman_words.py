@@ -14,6 +14,8 @@ import signal
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from .docker_values import BARE_PATHS
+
 Document = Mapping[str, Any]
 Body = dict[str, Any]
 
@@ -27,7 +29,9 @@ INHERITED = frozenset({"nodev", "noexec", "nosuid"})
 
 _USUAL_BIND = frozenset({"rw", "rbind", "rprivate"})
 _USUAL_TMPFS = frozenset({"rw", "rprivate", "nosuid", "nodev", "tmpcopyup"})
-_UNNAMED = re.compile(r"[0-9a-f]{64}")
+UNNAMED = re.compile(r"[0-9a-f]{64}")
+"""The names that Podman makes up: such a volume belongs to its container."""
+
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _WHOLE = 4_294_967_295  # IDs that there are
 
@@ -113,14 +117,15 @@ def container(found: Document, uid: int) -> Body:
     state["Restarting"] = state.get("Restarting", False)
     if not (state.get("Health") or {}).get("Status"):
         state.pop("Health", None)
-    binds = [bind for bind in host.get("Binds") or ()]
-    unnamed = {bind.split(":")[1]: {} for bind in binds if _UNNAMED.fullmatch(bind.split(":")[0])}
+    binds = host.get("Binds") or []
+    unnamed = {bind.split(":")[1]: {} for bind in binds if UNNAMED.fullmatch(bind.split(":")[0])}
     usual = usual_capabilities(found)
     bounding = _names(found.get("BoundingCaps"))
     adds, drops = spelled(bounding, usual)
     ports = host.get("PortBindings") or {}
     exposed = {**(config.get("ExposedPorts") or {}), **{port: {} for port, places in ports.items() if not places}}
     networks = {name: _place(found, place) for name, place in _networks(found).items()}
+    annotations = {key: word for key, word in (config.get("Annotations") or {}).items() if not key.startswith(_PODMANS)}
     return {
         "Id": found["Id"],
         "Name": f"/{found['Name']}",
@@ -132,6 +137,8 @@ def container(found: Document, uid: int) -> Body:
         "NetworkSettings": {"Networks": networks},
         "Config": {
             **{key: config[key] for key in _CONFIG if config.get(key) is not None},
+            **({"Annotations": annotations} if annotations else {}),
+            **({"Healthcheck": _check(config["Healthcheck"])} if config.get("Healthcheck") else {}),
             "Image": config.get("Image") or found["Image"],
             "Env": _env(config),
             "Labels": config.get("Labels") or {},
@@ -143,8 +150,11 @@ def container(found: Document, uid: int) -> Body:
         },
         "HostConfig": {
             **{key: host[key] for key in _HOST if host.get(key) not in (None, "", [], {})},
-            "Binds": [usual_bind(bind) for bind in binds if not _UNNAMED.fullmatch(bind.split(":")[0])],
-            "Tmpfs": {path: usual_tmpfs(words) for path, words in (host.get("Tmpfs") or {}).items()},
+            **{key: 0 for key in _LIMITS if (host.get(key) or 0) < 0 and not _is_endless_swap(key, host)},
+            "SecurityOpt": _security(host),
+            "CgroupParent": _parent(host, uid),
+            "Binds": [usual_bind(bind) for bind in binds if not UNNAMED.fullmatch(bind.split(":")[0])],
+            "Tmpfs": {path: usual_tmpfs(words, told=True) for path, words in (host.get("Tmpfs") or {}).items()},
             "PortBindings": {port: places for port, places in ports.items() if places},
             "NetworkMode": _mode(host, networks),
             "CgroupnsMode": host.get("CgroupMode") or "private",
@@ -158,29 +168,64 @@ def container(found: Document, uid: int) -> Body:
             "LogConfig": _log(host),
             "Runtime": found.get("OCIRuntime") or "",
             "Ulimits": [{**one, "Name": one["Name"].replace("RLIMIT_", "").lower()} for one in host.get("Ulimits") or ()],
-            "Devices": [{**one, "CgroupPermissions": one.get("CgroupPermissions") or "rwm"} for one in _devices(host)],
+            "Devices": [{**one, "CgroupPermissions": one.get("CgroupPermissions") or "rwm"} for one in host.get("Devices") or ()],
         },
         "Podman": found,
     }
 
 
 _CONFIG = (
-    *("Hostname", "User", "Tty", "OpenStdin", "Cmd", "Entrypoint", "WorkingDir", "Healthcheck", "StopTimeout"),
-    *("Annotations", "Timezone", "Umask", "Timeout", "SystemdMode"),
+    *("Hostname", "User", "Tty", "OpenStdin", "Cmd", "Entrypoint", "WorkingDir", "StopTimeout"),
+    *("Timezone", "Umask", "Timeout"),
 )
+_PODMANS = ("io.podman.", "io.container.", "org.opencontainers.", "org.systemd.", "run.oci.")
+"""The annotations that Podman gives by itself begin so."""
 _HOST = (
     *("Memory", "MemorySwap", "MemoryReservation", "CpuShares", "CpuPeriod", "CpuQuota", "CpusetCpus", "CpusetMems"),
     *("PidsLimit", "BlkioWeight", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps"),
     *("BlkioDeviceWriteIOps", "OomScoreAdj", "ShmSize", "AutoRemove", "Init", "Privileged", "PublishAllPorts"),
-    *("ReadonlyRootfs", "SecurityOpt", "GroupAdd", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "VolumesFrom"),
-    *("CgroupParent", "Cgroups"),
+    *("ReadonlyRootfs", "GroupAdd", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "VolumesFrom"),
 )
+_LIMITS = ("Memory", "MemorySwap", "MemoryReservation", "CpuQuota")
+
+
+OWN = ("container", "HOME", "HOSTNAME", "TERM")
+"""Variables that Podman, or the image's list of users, gives every container, once it runs at the latest."""
+
+
+def variables(found: Document) -> dict[str, str]:
+    """All that a container has, as Podman tells them."""
+    return dict(line.partition("=")[::2] for line in found["Config"].get("Env") or ())
 
 
 def _env(config: Document) -> list[str]:
     """Its variables, without what Podman gives every container."""
     given = {"container=podman", "container=oci", "TERM=xterm", f"HOSTNAME={config.get('Hostname')}"}
-    return [line for line in config.get("Env") or () if line not in given]
+    homes = ("HOME=", "HOME=/", "HOME=/root")
+    return [line for line in config.get("Env") or () if line not in given and line not in homes]
+
+
+def _check(check: Document) -> Body:
+    """A health check; one that doesn't begin with how it is run is run as it is (podman: libpod/healthcheck.go)."""
+    test = check.get("Test") or []
+    bare = bool(test) and test[0] not in ("NONE", "CMD", "CMD-SHELL")
+    return {**check, "Test": ["CMD", *test] if bare else test}
+
+
+def _is_endless_swap(key: str, host: Document) -> bool:
+    return key == "MemorySwap" and (host.get("Memory") or 0) > 0
+
+
+def _security(host: Document) -> list[str]:
+    """The command line of Docker has a word of its own for what ``unmask=all`` is here."""
+    said = [BARE_PATHS if option.lower() == "unmask=all" else option for option in host.get("SecurityOpt") or ()]
+    return [option for option in said if option != BARE_PATHS or not host.get("Privileged")]
+
+
+def _parent(host: Document, uid: int) -> str:
+    """Its control group, but for the one where a plain user's containers are by themselves."""
+    parent = host.get("CgroupParent") or ""
+    return "" if uid and parent == "user.slice" else parent
 
 
 def _own(mode: Any) -> str:
@@ -189,10 +234,6 @@ def _own(mode: Any) -> str:
 
 def _policy(host: Document) -> str:
     return (host.get("RestartPolicy") or {}).get("Name") or "no"
-
-
-def _devices(host: Document) -> list[Document]:
-    return list(host.get("Devices") or ())
 
 
 # Capabilities. Podman tells those that there are; which were added and which dropped follows from its defaults.
@@ -206,14 +247,6 @@ def usual_capabilities(found: Document) -> frozenset[str]:
     """Those that a container has where nobody adds or drops any."""
     host = found["HostConfig"]
     return (_names(found.get("BoundingCaps")) - _names(host.get("CapAdd"))) | _names(host.get("CapDrop"))
-
-
-def held(usual: Collection[str], adds: Collection[str], drops: Collection[str]) -> frozenset[str] | None:
-    """Those that a container is left with; None for all that there are."""
-    if ALL in adds:
-        return None if not drops else None
-    kept = frozenset() if ALL in drops else frozenset(usual) - frozenset(drops)
-    return kept | frozenset(adds)
 
 
 def spelled(bounding: frozenset[str], usual: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -233,24 +266,38 @@ def usual_bind(bind: str) -> str:
     return ":".join(filter(None, (source, target, options)))
 
 
-def usual_tmpfs(words: str) -> str:
-    given = {word for word in words.split(",") if word}
-    copies = set() if "tmpcopyup" in given or not given else {"notmpcopyup"}
+def usual_tmpfs(words: str, told: bool = False) -> str:
+    """Mount options of a tmpfs without those that are there anyhow, and its size in bytes.
+
+    Args:
+        words: The options.
+        told: It is Podman who says so: then what isn't among them isn't there.
+    """
+    given = {_in_bytes(word) for word in words.split(",") if word}
+    copies = {"notmpcopyup"} if told and "tmpcopyup" not in given else set()
     return ",".join(sorted((given - _USUAL_TMPFS) | copies))
+
+
+def _in_bytes(word: str) -> str:
+    found = re.fullmatch(r"size=(\d+)([kmgKMG])", word)
+    return f"size={int(found[1]) << 10 * ('kmg'.index(found[2].lower()) + 1)}" if found else word
 
 
 # Networks.
 
 
 def _networks(found: Document) -> Mapping[str, Any]:
+    if found["HostConfig"].get("NetworkMode") not in ("bridge", "", None):
+        return {}  # other modes stand there like networks
     return (found.get("NetworkSettings") or {}).get("Networks") or {}
 
 
 def _place(found: Document, place: Document) -> Body:
     """A container on a network; addresses are those that it has, whoever chose them."""
+    own = (found["Id"][:12], found["Config"].get("Hostname"))
     return {
         "NetworkID": place.get("NetworkID"),
-        "Aliases": [alias for alias in place.get("Aliases") or () if alias != found["Id"][:12]],
+        "Aliases": [alias for alias in place.get("Aliases") or () if alias not in own],
         "IPAddress": place.get("IPAddress") or "",
         "GlobalIPv6Address": place.get("GlobalIPv6Address") or "",
         "MacAddress": place.get("MacAddress") or "",
@@ -267,13 +314,16 @@ def _mode(host: Document, networks: Collection[str]) -> str:
 
 # Users.
 
+_USERNS = "io.podman.annotations.userns"
+
 
 def _userns(host: Document, uid: int) -> str:
     """The mode that makes such a map (podman-run(1), --userns)."""
     mode = str(host.get("UsernsMode") or "")
-    maps = (host.get("IDMappings") or {}).get("UidMap") or (host.get("IDMappings") or {}).get("UIDMap") or []
-    if mode != "private" or not maps:
-        return mode
+    said = (host.get("Annotations") or {}).get(_USERNS)
+    maps = (host.get("IDMappings") or {}).get("UidMap") or []
+    if said or mode != "private" or not maps:
+        return said or mode
     rows = [tuple(int(number) for number in row.split(":")) for row in maps]
     if uid:
         kept = [inner for inner, outer, count in rows if outer == 0 and count >= 1]
@@ -285,12 +335,20 @@ def _userns(host: Document, uid: int) -> str:
 
 
 def _keeps_group(host: Document) -> str:
-    maps = (host.get("IDMappings") or {}).get("GidMap") or (host.get("IDMappings") or {}).get("GIDMap") or []
+    maps = (host.get("IDMappings") or {}).get("GidMap") or []
     rows = [tuple(int(number) for number in row.split(":")) for row in maps]
     return next((f",gid={inner}" for inner, outer, _count in rows if outer == 0), "")
 
 
 # Logs.
+
+
+def log_size(value: Any) -> str:
+    """Bytes from ``1m``, ``1MB`` or ``1.5kB``, where k is a thousand (docker/go-units, FromHumanSize)."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", str(value).strip().lower())
+    if found is None:
+        return str(value)
+    return str(int(float(found[1]) * 1000 ** ("kmgt".find(found[2]) + 1 if found[2] else 0)))
 
 
 def _log(host: Document) -> Body:
@@ -299,7 +357,7 @@ def _log(host: Document) -> Body:
     if found.get("Tag"):
         options["tag"] = found["Tag"]
     if found.get("Size") not in (None, "", "0B"):
-        options["max-size"] = found["Size"]
+        options["max-size"] = log_size(found["Size"])
     return {"Type": found.get("Type") or "", "Config": options}
 
 

@@ -51,15 +51,17 @@ class PodmanContainer(Container):
         user = engine.service.user
         state = super().observe(engine, state)
         facts = {"rootful": user.uid == 0, "lingers": user.lingers}
-        if self.spec.get("pod"):
+        if state.exists and self.spec["state"] != "absent":
+            state = replace(state, config=podman_wants.completed(state.config, self.spec, state.document))
+        if self.spec.get("pod") and self.spec["state"] != "absent":
             facts["references"] = {**state.facts["references"], "pod": engine.pod(self.spec["pod"])}
         return replace(state, facts={**state.facts, **facts})
 
-    def cost(self, change: Change, state: State) -> Effect:
-        field = self.field(change.field)
-        if field.effect is Effect.LIVE and change.field in _LIFTED and change.after == field.show(field.default):
-            return Effect.LIVE
-        return super().cost(change, state)
+    @classmethod
+    def export(cls, name: str, state: State) -> dict[str, Any]:
+        options = super().export(name, state)
+        rows = [podman_wants.chosen(row) for row in options.pop("networks", ())]
+        return {**options, **({"networks": rows} if rows and rows != [{"name": cls.usual}] else {})}
 
     def outcome(self, state: State) -> dict[str, Any]:
         told = super().outcome(state)
@@ -86,6 +88,3 @@ class PodmanContainer(Container):
             engine.remove(made)
             raise StrataError(f"{engine.title} does not do all that is declared: {'; '.join(warned)}")
         return made
-
-
-_LIFTED: frozenset[str] = frozenset()

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core.codec import CPU_PERIOD
 from ..engines import docker_values, podman_spec, podman_words
 from ..engines.docker_networks import shares
 from ..engines.docker_values_mounts import entry_of
@@ -39,9 +38,10 @@ def told(want: dict[str, Any], spec: Values, config: Values, document: Any, root
         named = {limit.partition(":")[0] for limit in want["ulimits"]}
         there = [limit for limit in config.get("ulimits") or () if limit.partition(":")[0] in _RAISED - named]
         want["ulimits"] = tuple(sorted({*want["ulimits"], *there}))
+    size = (want.get("log_options") or {}).get("max-size")
+    if size:
+        want["log_options"] = {**want["log_options"], "max-size": podman_words.log_size(size)}
     _networks(want, spec, config, rootless)
-    if want.get("cpu_quota") and not want.get("cpu_period") and config.get("cpu_period") == CPU_PERIOD:
-        want.pop("cpu_period", None)
     if str(want.get("userns_mode", "")).startswith("auto:") and config.get("userns_mode") == "auto":
         want["userns_mode"] = "auto"  # which size it was asked for, nothing tells
     return want
@@ -129,5 +129,40 @@ def _networks(want: dict[str, Any], spec: Values, config: Values, rootless: bool
 _ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
 
 
+def chosen(row: Values) -> dict[str, Any]:
+    """A network of a container without its addresses: whether somebody chose them, nobody knows."""
+    return {leaf: value for leaf, value in row.items() if leaf not in _ADDRESSES}
+
+
 def _is_told(leaf: str, row: Values, there: Mapping[str, Values]) -> bool:
     return bool(there[row["name"]].get(leaf))
+
+
+# What Podman doesn't tell of a container counts as it is declared.
+
+
+def completed(config: Values, spec: Values, document: Any) -> dict[str, Any]:
+    """The values of a container that there is, and beside them what can't be told from what is declared.
+
+    Args:
+        config: What was read.
+        spec: The declaration.
+        document: What the engine says of it.
+    """
+    full = dict(config)
+    there = podman_words.variables(document["Podman"])
+    own = {name: there[name] for name in spec.get("env", {}) if name in podman_words.OWN and name in there}
+    full["env"] = {**(config.get("env") or {}), **own}
+    rights = {_both(device): device for device in spec.get("devices", ())}
+    full["devices"] = tuple(sorted(rights.get(_both(device), device) for device in config.get("devices") or ()))
+    for option in _UNTOLD:
+        if option in spec:
+            full[option] = spec[option]
+    return full
+
+
+_UNTOLD = ("device_cgroup_rules", "sysctls")
+
+
+def _both(device: str) -> str:
+    return device.rpartition(":")[0]

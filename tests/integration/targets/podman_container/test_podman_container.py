@@ -270,7 +270,7 @@ class TestPodmanContainer(Convergence):
 
     def test_every_option_is_what_podman_run_makes_by_hand(self):
         spec = {**EVERYTHING, **IDLE}
-        again(*ALL_BY_HAND, "-f")(self.name)
+        again(*ALL_BY_HAND)(self.name)
         theirs = look(self.name)
         self.unchanged(spec)
         self.apply({"state": "absent", "keep_volumes": False})
@@ -294,10 +294,9 @@ EVERYTHING = {
     "user": "5:6",
     "groups": ["100", "44"],
     "hostname": "inner",
-    "init": True,
     "interactive": True,
     "tty": True,
-    "healthcheck": {"test": ["CMD", BOX, "true"], "interval": "5s", "timeout": "2s", "retries": 2, "start_period": "1s"},
+    "healthcheck": {"test": f"{BOX} true", "interval": "5s", "timeout": "2s", "retries": 2, "start_period": "1s"},
     "stop_signal": "SIGQUIT",
     "stop_timeout": 3,
     "restart_policy": "on-failure",
@@ -338,8 +337,8 @@ EVERYTHING = {
 }
 ALL_BY_HAND = shlex.split(
     f"--entrypoint {BOX} --workdir /srv/www --env A=1 --label x=y --user 5:6 --group-add 100 --group-add 44 "
-    "--hostname inner --init --interactive --tty --stop-signal SIGQUIT --stop-timeout 3 --http-proxy=false "
-    f"--health-cmd '[\"CMD\",\"{BOX}\",\"true\"]' --health-interval 5s --health-timeout 2s --health-retries 2 "
+    "--hostname inner --interactive --tty --stop-signal SIGQUIT --stop-timeout 3 --http-proxy=false "
+    f"--health-cmd '{BOX} true' --health-interval 5s --health-timeout 2s --health-retries 2 "
     "--health-start-period 1s --restart on-failure:4 --log-driver k8s-file --log-opt max-size=1m "
     "--memory 64m --memory-swap 96m --memory-reservation 32m --oom-score-adj 500 --shm-size 32m --cpus 0.5 "
     "--cpu-shares 512 --cpuset-cpus 0 --cpuset-mems 0 --pids-limit 64 --ulimit nofile=1024:2048 "
@@ -349,5 +348,5 @@ ALL_BY_HAND = shlex.split(
     "--mount type=bind,source=/srv/www,target=/b,readonly "
     "--mount type=tmpfs,target=/scratch,tmpfs-size=1m,tmpfs-mode=1777 --tmpfs /t:size=1m --read-only "
     "--read-only-tmpfs=false --cap-add NET_ADMIN --cap-drop ALL --security-opt no-new-privileges --cgroupns host "
-    f"--ipc shareable --pid host --device /dev/null:/dev/x:rwm {IMAGE} httpd"
+    f"--ipc shareable --pid host --device /dev/null:/dev/x:rwm {IMAGE} httpd -f"
 )
