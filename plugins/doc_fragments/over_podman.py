@@ -11,8 +11,8 @@ options:
   user_scope:
     description:
       - Whose Podman it is. Not given, that of the user who runs the module, whom C(become_user) may change.
-      - For another user than oneself, root is needed. That user needs no login session; one that is to be rootless needs
-        ranges in C(/etc/subuid) and C(/etc/subgid).
+      - For another user than oneself, root is needed. That user needs no login session, but ranges in C(/etc/subuid)
+        and C(/etc/subgid).
     type: str
   podman_host:
     description:

@@ -18,7 +18,8 @@ description:
     fails, the old one is back.
   - What a task doesn't name is carried over to the new container, volumes without a name and networks above all.
   - What the image gives counts as not set, so that it follows the image.
-  - The options are those of M(strata.virt.docker_container), with the same meaning. What Podman can't honour is an error.
+  - The options are those of M(strata.virt.docker_container), with the same meaning. What Podman can't honour is an
+    error.
 extends_documentation_fragment:
   - strata.virt.over_podman
   - strata.virt.limits
@@ -54,8 +55,8 @@ options:
     type: bool
   pull:
     description:
-      - V(missing) or V(false) pulls an image that the user doesn't have, V(never) doesn't. V(always) or V(true) asks the
-        registry whether it has another one under that name, for which the host needs C(skopeo).
+      - V(missing) or V(false) pulls an image that the user doesn't have, V(never) doesn't. V(always) or V(true) asks
+        the registry whether it has another one under that name, for which the host needs C(skopeo).
       - An image that is named by its whole ID is never pulled.
     type: str
     default: missing
@@ -228,6 +229,13 @@ EXAMPLES = r"""
   strata.virt.podman_container:
     name: api
     state: absent
+
+- name: Take away that of the plain user
+  strata.virt.podman_container:
+    name: web
+    user_scope: deploy
+    state: absent
+  become: true
 """
 
 RETURN = r"""

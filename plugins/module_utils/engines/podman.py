@@ -8,6 +8,7 @@ of a container than it knows (docs.podman.io, "Reference": libpod).
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -346,10 +347,8 @@ _WAYS_OUT = (
 def _refusal(said: bytes) -> StrataError:
     """What Podman refused, in its own words, with the way out where one is known."""
     text = said.decode(errors="replace")
-    try:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         text = str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        pass
     text = " ".join(text.split())
     hint = next((way for words, way in _WAYS_OUT if words in text), None)
     return StrataError(f"Podman refused: {text.rstrip('.')}", hint=hint)

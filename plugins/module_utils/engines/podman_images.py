@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-
 from ..core import command
 from ..core.errors import StrataError
 from . import docker_build
@@ -39,7 +38,7 @@ class PodmanImages(Podman):
         """
         found = self._ask(f"/pods/{name}/json", missing=True)
         if found is None:
-            raise StrataError("is not on this host", option="pod", value=name, hint="podman pod ls shows those there are")
+            raise StrataError(
+                "is not on this host", option="pod", value=name, hint="podman pod ls shows those there are"
+            )
         return str(found["Id"])
-
-

@@ -147,7 +147,13 @@ def _rates(body: Document) -> Body:
 
 # Namespaces.
 
-_NAMESPACES = {"IpcMode": "ipcns", "PidMode": "pidns", "UTSMode": "utsns", "CgroupnsMode": "cgroupns", "UsernsMode": "userns"}
+_NAMESPACES = {
+    "IpcMode": "ipcns",
+    "PidMode": "pidns",
+    "UTSMode": "utsns",
+    "CgroupnsMode": "cgroupns",
+    "UsernsMode": "userns",
+}
 
 
 def namespace(mode: str) -> Body:

@@ -118,7 +118,7 @@ def container(found: Document, uid: int) -> Body:
     if not (state.get("Health") or {}).get("Status"):
         state.pop("Health", None)
     binds = host.get("Binds") or []
-    unnamed = {bind.split(":")[1]: {} for bind in binds if UNNAMED.fullmatch(bind.split(":")[0])}
+    unnamed: dict[str, Any] = {bind.split(":")[1]: {} for bind in binds if UNNAMED.fullmatch(bind.split(":")[0])}
     usual = usual_capabilities(found)
     bounding = _names(found.get("BoundingCaps"))
     adds, drops = spelled(bounding, usual)
@@ -167,8 +167,12 @@ def container(found: Document, uid: int) -> Body:
             "RestartPolicy": {**(host.get("RestartPolicy") or {}), "Name": _policy(host)},
             "LogConfig": _log(host),
             "Runtime": found.get("OCIRuntime") or "",
-            "Ulimits": [{**one, "Name": one["Name"].replace("RLIMIT_", "").lower()} for one in host.get("Ulimits") or ()],
-            "Devices": [{**one, "CgroupPermissions": one.get("CgroupPermissions") or "rwm"} for one in host.get("Devices") or ()],
+            "Ulimits": [
+                {**one, "Name": one["Name"].replace("RLIMIT_", "").lower()} for one in host.get("Ulimits") or ()
+            ],
+            "Devices": [
+                {**one, "CgroupPermissions": one.get("CgroupPermissions") or "rwm"} for one in host.get("Devices") or ()
+            ],
         },
         "Podman": found,
     }
@@ -390,6 +394,11 @@ def _range(leases: Document) -> str:
     if not first or not last:
         return ""
     # From the first host on, as --ip-range is kept (podman: pkg/domain, network create).
-    found = ipaddress.summarize_address_range(ipaddress.ip_address(int(ipaddress.ip_address(first)) - 1), ipaddress.ip_address(last))  # type: ignore[type-var]
-    ranges = [str(one) for one in found]
-    return ranges[0] if len(ranges) == 1 else ""
+    start, end = int(ipaddress.ip_address(first)) - 1, int(ipaddress.ip_address(last))
+    size = end - start + 1
+    aligned = size & (size - 1) == 0 and start % size == 0
+    return (
+        str(ipaddress.ip_network((start, ipaddress.ip_address(first).max_prefixlen - size.bit_length() + 1)))
+        if aligned
+        else ""
+    )

@@ -56,7 +56,7 @@ class Container(Replacing):
 
     # What a kind fills in.
 
-    def refuse(self, engine: DockerImages, state: State) -> None:
+    def refuse(self, engine: Any, state: State) -> None:
         """Refuse options that this engine, or its host, would not honour.
 
         Raises:
@@ -173,7 +173,7 @@ class Container(Replacing):
     def read_many(cls, engine: DockerImages, names: Iterable[str] | None) -> dict[str, State]:
         return docker_reading.read_many(engine, names, cls.places())
 
-    def observe(self, engine: DockerImages, state: State) -> State:
+    def observe(self, engine: Any, state: State) -> State:
         if self.spec["state"] == "absent":
             return state
         self.refuse(engine, state)

@@ -45,7 +45,7 @@ class Replacing(Resource):
         """The request that makes it."""
         raise NotImplementedError
 
-    def make(self, engine: Docker, name: str, body: dict[str, Any]) -> str:
+    def make(self, engine: Any, name: str, body: dict[str, Any]) -> str:
         return docker_places.make(engine, name, body, self.spec.get("platform"))
 
     def recreate(self, engine: DockerImages, plan: Plan) -> None:

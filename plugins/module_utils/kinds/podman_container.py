@@ -50,7 +50,7 @@ class PodmanContainer(Container):
     def observe(self, engine: PodmanImages, state: State) -> State:
         user = engine.service.user
         state = super().observe(engine, state)
-        facts = {"rootful": user.uid == 0, "lingers": user.lingers}
+        facts: dict[str, Any] = {"rootful": user.uid == 0, "lingers": user.lingers}
         if state.exists and self.spec["state"] != "absent":
             state = replace(state, config=podman_wants.completed(state.config, self.spec, state.document))
         if self.spec.get("pod") and self.spec["state"] != "absent":

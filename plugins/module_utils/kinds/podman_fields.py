@@ -10,7 +10,8 @@ from typing import Any
 
 from ..core.codec import BOOL, LINE, NAME, Codec
 from ..core.field import Field, Role
-from ..engines import docker_config, docker_limits, podman_at, podman_words
+from ..engines import podman_at, podman_words
+from ..engines.docker_at import host, number
 from ..engines.docker_networks import parse_mode
 from ..engines.docker_values import parse_security, set_of
 from .docker_fields import FIELDS as DOCKERS
@@ -60,15 +61,15 @@ _OTHERWISE: dict[str, dict[str, Any]] = {
     "network_mode": {"codec": Codec(_parse_mode, show=lambda mode: mode.rstrip(":")), "default": _USUAL[0]["name"]},
     "networks": {"at": podman_at.NETWORKS, "default": _USUAL},
     "ipc_mode": {"codec": Codec(lambda value: str(value) or "shareable"), "default": "shareable"},
-    "shm_size": {"default": podman_at.SHM_SIZE, "at": docker_config.host("ShmSize", podman_at.SHM_SIZE)},
+    "shm_size": {"default": podman_at.SHM_SIZE, "at": host("ShmSize", podman_at.SHM_SIZE)},
     "userns_mode": {"codec": Codec(_parse_userns)},
     "security_opts": {"codec": set_of(_parse_security), "at": podman_at.SECURITY_OPT},
     "stop_signal": {"codec": Codec(podman_words.signal_name)},
     "log_driver": {"default": "journald"},
     "runtime": {"default": "crun"},
     "cpus": {"at": podman_at.CPUS},
-    "cpu_period": {"at": docker_limits.number("CpuPeriod"), "export": False},
-    "cpu_quota": {"at": docker_limits.number("CpuQuota"), "export": False},
+    "cpu_period": {"at": number("CpuPeriod"), "export": False},
+    "cpu_quota": {"at": number("CpuQuota"), "export": False},
     "mounts": {"export": False},
 }
 

@@ -14,7 +14,7 @@ from ..engines.docker_values_mounts import entry_of
 Values = Mapping[str, Any]
 
 _RAISED = frozenset({"nofile", "nproc"})
-"""Limits that Podman sets by itself (containers.conf(5), default_ulimits; podman: pkg/specgen/generate/oci_linux.go)."""
+"""Limits that Podman sets by itself (containers.conf(5), default_ulimits)."""
 
 
 def told(want: dict[str, Any], spec: Values, config: Values, document: Any, rootless: bool) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def _capabilities(want: dict[str, Any], config: Values, usual: frozenset[str]) -
     """Which are left counts, not in how many words that was said."""
     if "cap_drop" not in want and "capabilities" not in want:
         return
-    adds = want.get("capabilities", config.get("capabilities") or ())
-    drops = want.get("cap_drop", config.get("cap_drop") or ())
+    adds = frozenset(want.get("capabilities", config.get("capabilities")) or ())
+    drops = frozenset(want.get("cap_drop", config.get("cap_drop")) or ())
     if podman_words.ALL in adds:
         return
-    kept = frozenset() if podman_words.ALL in drops else usual - frozenset(drops)
-    spelled = dict(zip(("capabilities", "cap_drop"), podman_words.spelled(kept | frozenset(adds), usual)))
+    kept = frozenset() if podman_words.ALL in drops else usual - drops
+    spelled = dict(zip(("capabilities", "cap_drop"), podman_words.spelled(kept | adds, usual)))
     if "capabilities" in want and "cap_drop" in want:
         want.update(spelled)
     elif "capabilities" in want and spelled["cap_drop"] == config.get("cap_drop"):

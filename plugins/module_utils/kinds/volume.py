@@ -58,7 +58,7 @@ class Volume(Resource):
     # What there is.
 
     @classmethod
-    def users(cls, engine: Docker, names: Iterable[str]) -> dict[str, dict[str, str | None]]:
+    def users(cls, engine: Any, names: Iterable[str]) -> dict[str, dict[str, str | None]]:
         """The containers that each volume is mounted in, running or not, and who made them."""
         raise NotImplementedError
 

@@ -148,7 +148,11 @@ class TestPodmanContainer(Convergence):
             *("pid_mode", "ipc_mode", "uts", "cgroupns_mode", "network_mode", "memory", "cpus", "pids_limit"),
         }
         found = look(self.name)
-        assert (found["BoundingCaps"], found["SecurityOpt"], found["User"]) == ([], ["no-new-privileges"], "65534:65534")
+        assert (found["BoundingCaps"], found["SecurityOpt"], found["User"]) == (
+            [],
+            ["no-new-privileges"],
+            "65534:65534",
+        )
         assert set(found["Tmpfs"]) == {"/tmp", "/run"}
         self.unchanged(hardened)
         again("--privileged", IMAGE)(self.name)
