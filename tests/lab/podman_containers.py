@@ -34,12 +34,13 @@ def look(name: str, at: str = podman_api.SOCKET) -> dict | None:
     if found is None:
         return None
     config, host = found["Config"], dict(found["HostConfig"])
-    host["Binds"] = [bind for bind in host["Binds"] if not re.match("[0-9a-f]{64}:", bind)]
+    host["Binds"] = sorted(bind for bind in host["Binds"] if not re.match("[0-9a-f]{64}:", bind))
+    host["Tmpfs"] = {path: sorted(_in_bytes(word) for word in words.split(",")) for path, words in host["Tmpfs"].items()}
     # What the runtime is given once it starts.
     host["Annotations"], host["Ulimits"] = None, [one for one in host["Ulimits"] if one["Soft"] != RAISED]
     host["LogConfig"] = {key: value for key, value in host["LogConfig"].items() if key != "Path"}
     labels = {key: value for key, value in (config["Labels"] or {}).items() if not key.startswith("strata.")}
-    env = [line for line in config["Env"] or () if not line.startswith("HOSTNAME=")]
+    env = [line for line in config["Env"] or () if not line.startswith(("HOSTNAME=", "HOME="))]
     return {
         **{key: None if value in ([], "", {}) else value for key, value in host.items()},
         **{key: config.get(key) for key in _CONFIG},
@@ -51,6 +52,10 @@ def look(name: str, at: str = podman_api.SOCKET) -> dict | None:
         "Running": found["State"]["Running"],
         "Kernel": _kernel(found),
     }
+
+
+def _in_bytes(word: str) -> str:
+    return f"size={int(word[5:-1]) << 20}" if re.fullmatch(r"size=\d+m", word) else word
 
 
 def _kernel(found: dict) -> dict | None:

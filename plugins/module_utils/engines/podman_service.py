@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import pwd
+import secrets
 import socket
 import struct
 import subprocess
@@ -193,9 +194,11 @@ def _need_ids(user: Account) -> None:
 
 def _need_runtime(user: Account) -> None:
     """Have the user's own systemd run, without which Podman has no place and no control groups."""
-    if os.path.isdir(user.runtime):
+    if _manages(user):
         return
     if os.geteuid() != 0 or not systemd.booted():
+        if os.path.isdir(user.runtime):  # made by somebody else than systemd
+            return
         raise StrataError(
             f"{user.name} has no {user.runtime}: nobody of that name is logged in, and lingering is off",
             hint=f"Run loginctl enable-linger {user.name} as root, or use user_scope: {user.name} with become",
@@ -203,6 +206,16 @@ def _need_runtime(user: Account) -> None:
     unit = f"user@{user.uid}.service"
     command.run(["systemctl", "start", unit])
     atexit.register(_leave, user, unit)
+
+
+def _manages(user: Account) -> bool:
+    """Whether the user's own systemd listens; its folder alone may be on the way out."""
+    with socket.socket(socket.AF_UNIX) as door:
+        try:
+            door.connect(f"{user.runtime}/systemd/private")
+        except OSError:
+            return False
+    return True
 
 
 def _leave(user: Account, unit: str) -> None:
@@ -215,7 +228,7 @@ def _started(podman: str, user: Account) -> Service:
     if user.uid == 0:
         os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
     folder = _FOLDER if user.uid == 0 else user.runtime
-    path = f"{folder}/strata-{os.getpid()}.sock"
+    path = f"{folder}/strata-{os.getpid()}-{secrets.token_hex(4)}.sock"
     # The kernel ends it with this process, however that ends (prctl(2), PR_SET_PDEATHSIG).
     argv = [*_become(user, "--pdeathsig", "TERM"), podman, "system", "service", "--time", str(_IDLE), f"unix://{path}"]
     with tempfile.TemporaryFile() as said:

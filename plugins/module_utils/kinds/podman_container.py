@@ -11,7 +11,8 @@ from typing import Any
 from ..core.errors import StrataError
 from ..core.plan import Change, Effect, Plan, State
 from ..core.resource import Thing
-from ..engines import podman_service
+from ..engines import podman_service, podman_words
+from ..engines.podman import Document
 from ..engines.podman_images import PodmanImages, tagged
 from . import podman_abilities, podman_wants
 from .container import Container
@@ -81,6 +82,10 @@ class PodmanContainer(Container):
     def outlive(self, engine: PodmanImages, plan: Plan) -> None:
         """Let it go on after the last login session of its user."""
         podman_service.enable_linger(engine.service.user)
+
+    def left_volumes(self, document: Document) -> list[str]:
+        names = [str(mount.get("Name")) for mount in document["Mounts"] if mount["Type"] == "volume"]
+        return [name for name in names if podman_words.UNNAMED.fullmatch(name)]
 
     def make(self, engine: PodmanImages, name: str, body: dict[str, Any]) -> str:
         made, warned = engine.create(name, body)

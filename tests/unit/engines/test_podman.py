@@ -157,6 +157,18 @@ def test_a_user_without_a_session_and_nobody_who_could_start_one(monkeypatch):
         podman_service._need_runtime(user)
 
 
+def test_a_folder_of_a_session_that_is_over_is_none(monkeypatch, tmp_path):
+    """systemd takes it down in its own time: what is there may be on the way out."""
+    started = []
+    monkeypatch.setattr(podman_service.Account, "runtime", str(tmp_path))
+    monkeypatch.setattr(podman_service.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(podman_service.systemd, "booted", lambda: True)
+    monkeypatch.setattr(podman_service.command, "run", lambda argv, **_how: started.append(argv))
+    monkeypatch.setattr(podman_service.atexit, "register", lambda *_what: None)
+    podman_service._need_runtime(podman_service.Account("deploy", 1000, 1000, "/home/deploy"))
+    assert started == [["systemctl", "start", "user@1000.service"]]
+
+
 @pytest.mark.parametrize(
     ("given", "whole"), [("web", "web:latest"), ("localhost/web:1", "localhost/web:1"), ("h:5000/a", "h:5000/a:latest")]
 )
