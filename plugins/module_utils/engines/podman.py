@@ -21,7 +21,7 @@ from typing import Any
 from ..core import progress
 from ..core.errors import StrataError
 from ..core.waiting import until
-from . import podman_service, podman_spec, podman_words
+from . import podman_networks, podman_service, podman_spec, podman_words
 from .docker import OWNER
 
 OLDEST = (5, 0)
@@ -266,11 +266,11 @@ class Podman:
 
     def networks(self) -> list[Document]:
         """All networks; which containers are on them, only ``containers`` tells."""
-        return [podman_words.network(one) for one in self._ask("/networks/json")]
+        return [podman_networks.network(one) for one in self._ask("/networks/json")]
 
     def create_network(self, body: Document) -> str:
         """Create a network and return its ID. The body is in Docker's words."""
-        return str(self._make("/networks/create", podman_spec.network(body))["id"])
+        return str(self._make("/networks/create", podman_networks.request(body))["id"])
 
     def remove_network(self, network: str) -> None:
         """Remove it; one that is gone is fine."""

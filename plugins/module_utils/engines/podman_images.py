@@ -15,13 +15,24 @@ def tagged(reference: str) -> str:
     return reference if docker_build.tagged(reference) else f"{reference}:latest"
 
 
+def names_registry(reference: str) -> bool:
+    """Whether it says by itself which registry is meant (distribution/reference, ParseNormalizedNamed)."""
+    host, slash, _path = reference.partition("/")
+    return bool(slash) and bool({".", ":"} & set(host))
+
+
 class PodmanImages(Podman):
     """One user's Podman, asked about images."""
 
     def published(self, reference: str) -> str | None:
-        """The digest that a registry has for a reference, "" where nobody here can ask; None where it has none."""
+        """The digest that a registry has for a reference; None where it has none.
+
+        "" where nobody here can ask: there is no skopeo, or which registry is meant, Podman's configuration says.
+        """
+        if reference.startswith("localhost/"):
+            return None  # what was built here: no registry has that name
         skopeo = command.find("skopeo")
-        if skopeo is None:
+        if skopeo is None or not names_registry(reference):
             return ""
         done = self.service.run([skopeo, "inspect", "--format", "{{.Digest}}", f"docker://{reference}"])
         if done.returncode == 0:

@@ -219,8 +219,10 @@ def _manages(user: Account) -> bool:
 
 
 def _leave(user: Account, unit: str) -> None:
-    """End what was started for the task alone."""
-    if not user.lingers:
+    """End what was started for the task alone, unless somebody has come to need it meanwhile."""
+    known = files.read(f"/run/systemd/users/{user.uid}") or ""  # systemd: src/login/logind-user.c, user_save
+    sessions = any(line.partition("=")[2] for line in known.splitlines() if line.startswith("SESSIONS="))
+    if not user.lingers and not sessions:
         command.run(["systemctl", "stop", unit], check=False)
 
 

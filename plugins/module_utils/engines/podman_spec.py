@@ -7,7 +7,6 @@ Podman's own are those of its SpecGenerator (podman: pkg/specgen/specgen.go) and
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -87,7 +86,7 @@ def spec(body: Document) -> Body:
     limits = resources(host)
     if limits:
         made["resource_limits"] = limits
-    for parts in (_rates, _namespaces, _networks, _ports, _mounts, _security, _devices, _secrets):
+    for parts in (_rates, _namespaces, _networks, _ports, _mounts, _security, _devices):
         made.update(parts(body))
     return made
 
@@ -164,7 +163,13 @@ def namespace(mode: str) -> Body:
 
 def _namespaces(body: Document) -> Body:
     host = body["HostConfig"]
-    return {ours: namespace(host[theirs]) for theirs, ours in _NAMESPACES.items() if host.get(theirs)}
+    told = {ours: str(host.get(theirs) or "") for theirs, ours in _NAMESPACES.items()}
+    return {ours: namespace(mode) for ours, mode in told.items() if mode and not _of_its_pod(body, mode)}
+
+
+def _of_its_pod(body: Document, mode: str) -> bool:
+    """Whether a namespace comes with the pod, whose first container has it."""
+    return bool(body.get("Pod")) and mode.startswith("container:")
 
 
 # Networks.
@@ -185,6 +190,8 @@ def place(endpoint: Document) -> Body:
 def _networks(body: Document) -> Body:
     mode = body["HostConfig"].get("NetworkMode") or ""
     places = at(body, "NetworkingConfig.EndpointsConfig") or {}
+    if _of_its_pod(body, mode):
+        return {}
     if mode in ("host", "none") or ":" in mode:
         made = {"netns": namespace(mode)}
         if mode.startswith(("pasta:", "slirp4netns:")) and made["netns"].get("value"):
@@ -318,42 +325,3 @@ def _devices(body: Document) -> Body:
         known = {key: number for key, number in (("major", major), ("minor", minor)) if number is not None}
         rules.append({"allow": True, "type": sort, **known, "access": access})
     return {**made, **({"device_cgroup_rule": rules} if rules else {})}
-
-
-def _secrets(body: Document) -> Body:
-    """Secrets, as files and as variables."""
-    made: Body = {}
-    files = [one for one in body.get("Secrets") or () if one.get("Type", "mount") == "mount"]
-    if files:
-        keys = ("Source", "Target", "UID", "GID", "Mode")
-        made["secrets"] = [{key: one[key] for key in keys if one.get(key) is not None} for one in files]
-    variables = {one["Target"]: one["Source"] for one in body.get("Secrets") or () if one.get("Type") == "env"}
-    return {**made, **({"secret_env": variables} if variables else {})}
-
-
-# Networks by themselves.
-
-
-def network(body: Document) -> Body:
-    """The body of ``POST /libpod/networks/create``, from that of ``POST /networks/create``."""
-    ipam = body.get("IPAM") or {}
-    made: Body = {
-        "name": body["Name"],
-        "driver": body.get("Driver") or "bridge",
-        "internal": bool(body.get("Internal") or body.get("ConfigOnly")),
-        "ipv6_enabled": bool(body.get("EnableIPv6")),
-        "dns_enabled": body.get("Dns", True),
-        "labels": body.get("Labels") or {},
-        "options": body.get("Options") or {},
-        "subnets": [_subnet(one) for one in ipam.get("Config") or ()],
-    }
-    driver = ipam.get("Driver") or "default"
-    return {**made, **({"ipam_options": {"driver": driver}} if driver != "default" else {})}
-
-
-def _subnet(entry: Document) -> Body:
-    made = {"subnet": entry["Subnet"], **({"gateway": entry["Gateway"]} if entry.get("Gateway") else {})}
-    if entry.get("IPRange"):
-        leases = ipaddress.ip_network(entry["IPRange"])
-        made["lease_range"] = {"start_ip": str(leases[1]), "end_ip": str(leases[-1])}
-    return made

@@ -8,7 +8,6 @@ told (podman: libpod/container_inspect.go). What Podman adds by itself counts as
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import signal
 from collections.abc import Collection, Iterable, Mapping
@@ -146,7 +145,6 @@ def container(found: Document, uid: int) -> Body:
             "ExposedPorts": exposed,
             "Volumes": unnamed,
             "Pod": found.get("Pod") or "",
-            "Secrets": config.get("Secrets") or [],
         },
         "HostConfig": {
             **{key: host[key] for key in _HOST if host.get(key) not in (None, "", [], {})},
@@ -363,42 +361,3 @@ def _log(host: Document) -> Body:
     if found.get("Size") not in (None, "", "0B"):
         options["max-size"] = log_size(found["Size"])
     return {"Type": found.get("Type") or "", "Config": options}
-
-
-# Networks by themselves.
-
-
-def network(found: Document) -> Body:
-    """A network."""
-    driver = (found.get("ipam_options") or {}).get("driver")
-    pools = [
-        {"Subnet": one["subnet"], "Gateway": one.get("gateway") or "", "IPRange": _range(one.get("lease_range") or {})}
-        for one in found.get("subnets") or ()
-    ]
-    return {
-        "Name": found["name"],
-        "Id": found["id"],
-        "Driver": found["driver"],
-        "Internal": bool(found.get("internal")),
-        "EnableIPv6": bool(found.get("ipv6_enabled")),
-        "Options": found.get("options") or {},
-        "Labels": found.get("labels") or {},
-        "IPAM": {"Driver": "default" if driver in (None, "", "host-local") else driver, "Config": pools},
-        "Dns": bool(found.get("dns_enabled")),
-    }
-
-
-def _range(leases: Document) -> str:
-    """The subnet whose hosts are given out; empty where there is no limit, or none of that form."""
-    first, last = leases.get("start_ip"), leases.get("end_ip")
-    if not first or not last:
-        return ""
-    # From the first host on, as --ip-range is kept (podman: pkg/domain, network create).
-    start, end = int(ipaddress.ip_address(first)) - 1, int(ipaddress.ip_address(last))
-    size = end - start + 1
-    aligned = size & (size - 1) == 0 and start % size == 0
-    return (
-        str(ipaddress.ip_network((start, ipaddress.ip_address(first).max_prefixlen - size.bit_length() + 1)))
-        if aligned
-        else ""
-    )

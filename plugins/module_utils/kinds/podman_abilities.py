@@ -12,6 +12,7 @@ from ..core.codec import MAX
 from ..core.errors import StrataError
 from ..core.plan import State
 from ..engines.podman import Podman
+from ..engines.podman_images import names_registry
 
 # Options of docker_container that Podman has no place for, and what to do instead.
 _NEVER = {
@@ -86,6 +87,13 @@ def refuse(engine: Podman, spec: Mapping[str, Any], state: State) -> None:
         StrataError: It names the option, the engine and its version.
     """
     if spec["pull"] == "always" and "image" in spec:
+        if not names_registry(spec["image"]):
+            raise StrataError(
+                "doesn't say which registry to ask, as pull: always has it",
+                option="image",
+                value=spec["image"],
+                hint="Write it with its registry, as registry.example.com/web:1.0",
+            )
         command.need("skopeo", "skopeo")
     for option, controller in _CONTROLLERS.items():
         value = spec.get(option)

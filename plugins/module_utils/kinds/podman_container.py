@@ -74,6 +74,11 @@ class PodmanContainer(Container):
 
     def _with_more_steps(self, plan: Plan, state: State) -> Plan:
         plan = super()._with_more_steps(plan, state)
+        if "recreate" in plan.steps and state.document["Podman"]["Config"].get("Secrets"):
+            raise StrataError(
+                "has secrets, and Podman doesn't tell where they are in it, so that a new one couldn't have them",
+                hint="Remove it first, or set recreate: never",
+            )
         if plan.target not in self.busy or not self.spec["linger"] or state.facts.get("lingers", True):
             return plan
         change = Change("linger", False, True, Effect.LIVE)

@@ -157,6 +157,35 @@ def test_a_user_without_a_session_and_nobody_who_could_start_one(monkeypatch):
         podman_service._need_runtime(user)
 
 
+@pytest.mark.parametrize(
+    ("reference", "status", "said", "digest"),
+    [
+        ("localhost/web:1", 0, "sha256:a", None),
+        ("web:1", 0, "sha256:a", ""),
+        ("registry.example.com/web:1", 0, "sha256:a\n", "sha256:a"),
+        ("registry.example.com/web:2", 1, "manifest unknown", None),
+    ],
+)
+def test_what_a_registry_has(reference, status, said, digest, service, monkeypatch):
+    monkeypatch.setattr(podman_service.command, "find", lambda _program: "/usr/bin/skopeo")
+    done = SimpleNamespace(returncode=status, stdout=said, stderr=said, args=["skopeo"])
+    monkeypatch.setattr(podman_service.Service, "run", lambda _self, _argv: done)
+    assert PodmanImages(None, service.url).published(reference) == digest
+
+
+def test_what_was_started_ends_unless_somebody_needs_it(monkeypatch):
+    ended, known = [], {}
+    monkeypatch.setattr(podman_service.files, "read", known.get)
+    monkeypatch.setattr(podman_service.command, "run", lambda argv, **_how: ended.append(argv[-1]))
+    user = podman_service.Account("deploy-nobody", 1000, 1000, "/home/deploy")
+    known["/run/systemd/users/1000"] = "NAME=deploy\nSESSIONS=c3\n"
+    podman_service._leave(user, "user@1000.service")
+    assert ended == []
+    known["/run/systemd/users/1000"] = "NAME=deploy\nSESSIONS=\n"
+    podman_service._leave(user, "user@1000.service")
+    assert ended == ["user@1000.service"]
+
+
 def test_a_folder_of_a_session_that_is_over_is_none(monkeypatch, tmp_path):
     """systemd takes it down in its own time: what is there may be on the way out."""
     started = []

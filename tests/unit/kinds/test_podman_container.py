@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Effect
-from ansible_collections.strata.virt.plugins.module_utils.engines import podman_spec, podman_words
+from ansible_collections.strata.virt.plugins.module_utils.engines import podman_networks, podman_spec, podman_words
 from ansible_collections.strata.virt.plugins.module_utils.kinds.podman_container import PodmanContainer
 
 ANSWERS = Path(__file__).parents[1] / "fixtures" / "podman_container"
@@ -339,6 +339,11 @@ def test_a_plain_users_goes_on_without_a_session():
     assert planned(Podman(uid=1000))[1].steps == ("create", "start")
 
 
+def test_a_registry_that_is_to_be_asked_is_named():
+    with pytest.raises(StrataError, match="image: doesn't say which registry to ask"):
+        planned(Podman(), pull="always")
+
+
 def test_a_controller_that_was_not_delegated():
     with pytest.raises(StrataError, match=r"Podman 5.4.2 has no controller cpuset for deploy.*Delegate="):
         planned(Podman(uid=1000), cpuset_cpus="0")
@@ -376,12 +381,27 @@ def test_signals(given, name, number):
 
 
 def test_networks_and_back():
-    back = next(one for one in map(podman_words.network, said("networks")) if one["Name"] == "back")
+    back = next(one for one in map(podman_networks.network, said("networks")) if one["Name"] == "back")
     pool = {"Subnet": "10.90.9.0/24", "Gateway": "10.90.9.1", "IPRange": "10.90.9.128/25"}
     assert back["IPAM"] == {"Driver": "default", "Config": [pool]}
-    made = podman_spec.network(back)
+    made = podman_networks.request(back)
     assert made["subnets"][0]["lease_range"] == {"start_ip": "10.90.9.129", "end_ip": "10.90.9.255"}
     assert (made["dns_enabled"], made["driver"]) == (True, "bridge")
+
+
+def test_one_with_secrets_is_not_replaced():
+    engine = Podman(web="plain")
+    engine.documents["web"]["Podman"]["Config"]["Secrets"] = [{"Name": "key", "ID": "1", "UID": 0}]
+    assert planned(engine, memory="64M")[1].steps == ("update",)
+    with pytest.raises(StrataError, match=r"has secrets.*recreate: never"):
+        planned(engine, env={"A": "1"})
+
+
+def test_what_a_container_has_of_its_pod_is_not_asked_for():
+    host = {"NetworkMode": "container:infra", "IpcMode": "container:infra", "PidMode": "host"}
+    made = podman_spec.spec({"Pod": "shop", "HostConfig": host})
+    assert (made["pod"], made["pidns"]) == ("shop", {"nsmode": "host"})
+    assert not {"netns", "networks", "ipcns"} & made.keys()
 
 
 def test_a_pod_is_known_by_its_id():

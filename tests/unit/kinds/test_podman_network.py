@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT
-from ansible_collections.strata.virt.plugins.module_utils.engines import podman_spec, podman_words
+from ansible_collections.strata.virt.plugins.module_utils.engines import podman_networks, podman_spec, podman_words
 from ansible_collections.strata.virt.plugins.module_utils.kinds.podman_network import PodmanNetwork
 
 
@@ -22,10 +22,10 @@ class Podman:
         self.create_network({"Name": "podman", "Dns": False})
 
     def networks(self):
-        return [podman_words.network(one) for one in self.kept.values()]
+        return [podman_networks.network(one) for one in self.kept.values()]
 
     def create_network(self, body):
-        made = podman_spec.network(body)
+        made = podman_networks.request(body)
         number = next(self.numbers)
         made["subnets"] = [
             {"gateway": one["subnet"].replace("0/24", "1"), **one}
