@@ -61,7 +61,7 @@ options:
     elements: str
   hostname:
     description:
-      - Its hostname. Empty means the one that the daemon gives.
+      - Its hostname. Empty means the one that the engine gives.
     type: str
   domainname:
     description:
@@ -81,7 +81,7 @@ options:
     type: bool
   healthcheck:
     description:
-      - How the daemon finds out whether it is healthy. What isn't given is not compared; what is not set comes from the
+      - How the engine finds out whether it is healthy. What isn't given is not compared; what is not set comes from the
         image.
       - Durations are written as V(500ms), V(30s) or V(1m30s).
     type: dict
@@ -98,11 +98,11 @@ options:
         default: false
       interval:
         description:
-          - The time between two checks. The daemon's default is 30 seconds.
+          - The time between two checks. The engine's default is 30 seconds.
         type: str
       timeout:
         description:
-          - How long one check may take. The daemon's default is 30 seconds.
+          - How long one check may take. The engine's default is 30 seconds.
         type: str
       start_period:
         description:
@@ -114,7 +114,7 @@ options:
         type: str
       retries:
         description:
-          - How many failures in a row make it unhealthy. The daemon's default is 3.
+          - How many failures in a row make it unhealthy. The engine's default is 3.
         type: int
   stop_signal:
     description:
@@ -122,15 +122,15 @@ options:
     type: str
   stop_timeout:
     description:
-      - Seconds between that signal and SIGKILL. The daemon's default is 10.
+      - Seconds between that signal and SIGKILL. The engine's default is 10.
     type: int
   auto_remove:
     description:
-      - Whether the daemon removes it once it has left. There is no way back then, so that such a one isn't replaced.
+      - Whether the engine removes it once it has left. There is no way back then, so that such a one isn't replaced.
     type: bool
   restart_policy:
     description:
-      - When the daemon starts it again. Put V(no) in quotes.
+      - When the engine starts it again. Put V(no) in quotes.
     type: str
     choices: ["no", on-failure, always, unless-stopped]
   restart_retries:
@@ -143,11 +143,11 @@ options:
     type: str
   log_options:
     description:
-      - Options of that driver. Others stay as they are, such as those of the daemon's configuration.
+      - Options of that driver. Others stay as they are, such as those of the engine's configuration.
     type: dict
     aliases: [log_opt]
   runtime:
     description:
-      - The OCI runtime, one of those that the daemon knows.
+      - The OCI runtime, one of those that the engine knows.
     type: str
 """

@@ -15,7 +15,7 @@ options:
     elements: str
   volume_driver:
     description:
-      - The driver of volumes that the daemon makes for O(volumes).
+      - The driver of volumes that the engine makes for O(volumes).
     type: str
   volumes_from:
     description:

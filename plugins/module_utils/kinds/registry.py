@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees im
         nspawn_container,
         nspawn_image,
         overlay,
+        podman_container,
+        podman_network,
+        podman_volume,
         qemu_image,
         qemu_vm,
         rootfs,
@@ -61,6 +64,9 @@ KINDS = {
     "nspawn_container": "NspawnContainer",
     "nspawn_image": "NspawnImage",
     "overlay": "Overlay",
+    "podman_container": "PodmanContainer",
+    "podman_network": "PodmanNetwork",
+    "podman_volume": "PodmanVolume",
     "qemu_image": "QemuImage",
     "qemu_vm": "QemuVm",
     "rootfs": "Rootfs",
@@ -72,6 +78,7 @@ GUESTS = {
     "nspawn": "nspawn_container",
     "lxc": "lxc_container",
     "docker": "docker_container",
+    "podman": "podman_container",
     "libvirt": "libvirt_domain",
 }
 """The kinds of which there are guests, by what connection and inventory call their engines."""

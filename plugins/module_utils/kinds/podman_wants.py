@@ -1,0 +1,168 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a declaration of a container leads to in the words in which Podman tells of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..engines import docker_values, podman_spec, podman_words
+from ..engines.docker_networks import shares
+from ..engines.docker_values_mounts import entry_of
+
+Values = Mapping[str, Any]
+
+_RAISED = frozenset({"nofile", "nproc"})
+"""Limits that Podman sets by itself (containers.conf(5), default_ulimits)."""
+
+
+def told(want: dict[str, Any], spec: Values, config: Values, document: Any, rootless: bool) -> dict[str, Any]:
+    """Wanted values as Podman tells of them.
+
+    Args:
+        want: The values.
+        spec: The declaration.
+        config: The canonical values of the container that there is.
+        document: What the engine says of it; None where there is none.
+        rootless: Whether it is a plain user's.
+    """
+    _mounts(want, config)
+    if "volumes" in want:
+        want["volumes"] = _binds(want["volumes"], config.get("volumes") or ())
+    if "tmpfs" in want:
+        want["tmpfs"] = tuple(sorted(map(_room, want["tmpfs"])))
+    if document is not None and not want.get("privileged", config.get("privileged")):
+        _capabilities(want, config, podman_words.usual_capabilities(document["Podman"]))
+    if "ulimits" in want:
+        named = {limit.partition(":")[0] for limit in want["ulimits"]}
+        there = [limit for limit in config.get("ulimits") or () if limit.partition(":")[0] in _RAISED - named]
+        want["ulimits"] = tuple(sorted({*want["ulimits"], *there}))
+    size = (want.get("log_options") or {}).get("max-size")
+    if size:
+        want["log_options"] = {**want["log_options"], "max-size": podman_words.log_size(size)}
+    _networks(want, spec, config, rootless)
+    if str(want.get("userns_mode", "")).startswith("auto:") and config.get("userns_mode") == "auto":
+        want["userns_mode"] = "auto"  # which size it was asked for, nothing tells
+    return want
+
+
+# Mounts.
+
+
+def _mounts(want: dict[str, Any], config: Values) -> None:
+    """Podman doesn't tell the long form of a mount from the short one: they are one list."""
+    if "mounts" not in want:
+        return
+    entries = [entry_of(row) for row in want.pop("mounts") or ()]
+    for option, parse, chosen in (
+        ("volumes", docker_values.BINDS.parse, [podman_spec.bind_of(one) for one in entries if one["Type"] != "tmpfs"]),
+        ("tmpfs", docker_values.TMPFS.parse, [podman_spec.tmpfs_of(one) for one in entries if one["Type"] == "tmpfs"]),
+    ):
+        if option in want or chosen:
+            want[option] = tuple(sorted({*want.get(option, ()), *parse(chosen)}))
+
+
+def _binds(wanted: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
+    known = {tuple(bind.split(":")[:2]): bind for bind in there}
+    return tuple(sorted(_bind(podman_words.usual_bind(one) if ":" in one else one, known) for one in wanted))
+
+
+def _bind(bind: str, known: Mapping[tuple[str, ...], str]) -> str:
+    """As it is there, where that differs only in what a mount has from its source."""
+    found = known.get(tuple(bind.split(":")[:2]))
+    if found is None:
+        return bind
+    mine, theirs = (frozenset(docker_values.bind_options(one)) for one in (bind, found))
+    return found if mine <= theirs and theirs - mine <= podman_words.INHERITED else bind
+
+
+def _room(mount: str) -> str:
+    path, _colon, words = mount.partition(":")
+    return ":".join(filter(None, (path, podman_words.usual_tmpfs(words))))
+
+
+# Capabilities.
+
+
+def _capabilities(want: dict[str, Any], config: Values, usual: frozenset[str]) -> None:
+    """Which are left counts, not in how many words that was said."""
+    if "cap_drop" not in want and "capabilities" not in want:
+        return
+    adds = frozenset(want.get("capabilities", config.get("capabilities")) or ())
+    drops = frozenset(want.get("cap_drop", config.get("cap_drop")) or ())
+    if podman_words.ALL in adds:
+        return
+    kept = frozenset() if podman_words.ALL in drops else usual - drops
+    spelled = dict(zip(("capabilities", "cap_drop"), podman_words.spelled(kept | adds, usual)))
+    if "capabilities" in want and "cap_drop" in want:
+        want.update(spelled)
+    elif "capabilities" in want and spelled["cap_drop"] == config.get("cap_drop"):
+        want["capabilities"] = spelled["capabilities"]
+    elif "cap_drop" in want and spelled["capabilities"] == config.get("capabilities"):
+        want["cap_drop"] = spelled["cap_drop"]
+
+
+# Networks.
+
+
+def _networks(want: dict[str, Any], spec: Values, config: Values, rootless: bool) -> None:
+    there = {row["name"]: row for row in config.get("networks") or ()}
+    if rootless:  # a plain user's containers are on no network by themselves
+        if "networks" in want and "networks" not in spec:
+            want["networks"] = ()
+        if "network_mode" in want and "network_mode" not in spec:
+            want["network_mode"] = "pasta:"
+    mode = want.get("network_mode")
+    if mode and not shares(mode) and mode in there and config.get("network_mode") in there:
+        want["network_mode"] = config["network_mode"]  # which of several was the first, Podman doesn't tell
+    if "networks" in want:
+        # A container that doesn't run has no addresses to compare with.
+        want["networks"] = tuple(
+            {leaf: value for leaf, value in row.items() if leaf not in _ADDRESSES or _is_told(leaf, row, there)}
+            if row["name"] in there
+            else row
+            for row in want["networks"]
+        )
+
+
+_ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
+
+
+def chosen(row: Values) -> dict[str, Any]:
+    """A network of a container without its addresses: whether somebody chose them, nobody knows."""
+    return {leaf: value for leaf, value in row.items() if leaf not in _ADDRESSES}
+
+
+def _is_told(leaf: str, row: Values, there: Mapping[str, Values]) -> bool:
+    return bool(there[row["name"]].get(leaf))
+
+
+# What Podman doesn't tell of a container counts as it is declared.
+
+
+def completed(config: Values, spec: Values, document: Any) -> dict[str, Any]:
+    """The values of a container that there is, and beside them what can't be told from what is declared.
+
+    Args:
+        config: What was read.
+        spec: The declaration.
+        document: What the engine says of it.
+    """
+    full = dict(config)
+    there = podman_words.variables(document["Podman"])
+    own = {name: there[name] for name in spec.get("env", {}) if name in podman_words.OWN and name in there}
+    full["env"] = {**(config.get("env") or {}), **own}
+    rights = {_both(device): device for device in spec.get("devices", ())}
+    full["devices"] = tuple(sorted(rights.get(_both(device), device) for device in config.get("devices") or ()))
+    for option in _UNTOLD:
+        if option in spec:
+            full[option] = spec[option]
+    return full
+
+
+_UNTOLD = ("device_cgroup_rules", "sysctls")
+
+
+def _both(device: str) -> str:
+    return device.rpartition(":")[0]
