@@ -77,6 +77,13 @@ def keepers(project: str) -> list[str]:
     return [path for path in (os.path.join(KEPT, owner, f"{project}.json") for owner in owners) if os.path.exists(path)]
 
 
+def kept_by(owner: str) -> set[str]:
+    """The projects of an owner of which something is kept."""
+    folder = os.path.dirname(kept_at(owner, ""))
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return {name[: -len(".json")] for name in names if name.endswith(".json")}
+
+
 def kept(path: str) -> Mapping[str, Any]:
     """A project as it was applied last; empty where that can't be told."""
     try:
@@ -87,6 +94,10 @@ def kept(path: str) -> Mapping[str, Any]:
 
 
 # What a container tells.
+
+
+def made_by_us(container: Document) -> bool:
+    return owner_of(labels(container).get(FILES, "")) is not None
 
 
 def ran_well(container: Document) -> bool:

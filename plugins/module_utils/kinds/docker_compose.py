@@ -106,6 +106,10 @@ class DockerCompose(Resource):
     def read_many(cls, engine: Compose, names: Iterable[str] | None) -> dict[str, State]:
         return reading.read_many(engine, names)
 
+    @classmethod
+    def owned(cls, engine: Compose, owner: str) -> Iterable[str]:
+        return reading.owned(engine, owner)
+
     def observe(self, engine: Compose, state: State) -> State:
         seen: Seen = state.document
         if self.target == "absent":

@@ -65,6 +65,17 @@ def read_many(engine: Compose, names: Iterable[str] | None) -> dict[str, State]:
     return states
 
 
+def owned(engine: Compose, owner: str) -> list[str]:
+    """The projects that a stack made: as their containers tell, or where they have none, what is kept of them."""
+    told = {
+        project.labels(one)[project.PROJECT]
+        for one in engine.containers()
+        if project.PROJECT in project.labels(one)
+        and project.owner_of(project.labels(one).get(project.FILES, "")) == owner
+    }
+    return sorted(told | project.kept_by(owner))
+
+
 def _read(name: str, seen: Seen) -> State:
     there = bool(seen.containers or seen.networks)
     named = sorted({project.labels(one).get(project.FILES, "") for one in seen.containers})
@@ -89,16 +100,15 @@ def _read(name: str, seen: Seen) -> State:
 
 
 def applied_last(state: State) -> Model:
-    """The project as a task applied it last; empty where it was made otherwise."""
-    made_from = state.facts["files"]
-    ours = len(made_from) == 1 and project.owner_of(made_from[0]) is not None
-    return project.kept(made_from[0]) if ours else {}
+    """The project as a task applied it last; empty where nobody knows."""
+    kept = [path for path in state.facts["files"] if project.owner_of(path) is not None]
+    return project.kept(kept[0]) if kept else {}
 
 
 def export(name: str, state: State) -> dict[str, Any]:
     options: dict[str, Any] = {"project_name": name}
     model = applied_last(state)
-    if model:
+    if model and len(state.facts["files"]) == 1:
         options["definition"] = dict(model)
     elif state.facts["files"]:
         options.update(project_src=state.facts["folder"], files=state.facts["files"])

@@ -90,11 +90,13 @@ class Weighing:
         running = self.spec["state"] != "stopped"
         found.want = {sort: {} for sort in ("config", "image", "containers", "health")}
         found.have = {sort: {} for sort in ("config", "image", "containers", "health")}
-        made_again = self._changed(found.services, hashes)
         for name in sorted(found.services):
             image = self._image(name, labelled.get(name), promised, lenient)
             found.builds = found.builds or (name in labelled and image is None)
             self._say_image(found, name, image)
+        self._name_shared(found.services, hashes)
+        made_again = self._followers(found, hashes)
+        for name in sorted(found.services):
             self._say_config(found, name, hashes.get(name), old, made_again)
             self._say_containers(found, name, running)
         found.ended = frozenset(name for name in found.services if self._ended_well(name))
@@ -169,34 +171,38 @@ class Weighing:
 
     # Services.
 
-    def _changed(self, names: Collection[str], hashes: dict[str, str]) -> dict[str, str]:
-        """The services that are made again because they share something with one that is: that one.
-
-        Besides, ``hashes`` is brought to what Compose compares: there, what a service shares is named by a container.
-        """
-        shares = {name: project.joined(self.all[name]) for name in names if project.joined(self.all[name])}
-        due = [name for name in shares if not self._made_as(name, hashes.get(name))]
+    def _name_shared(self, names: Collection[str], hashes: dict[str, str]) -> None:
+        """Bring hashes to what Compose compares: there, what a service shares is named by a container."""
         resolved = dict(self.all)
-        for name in due:
-            others = {option: self.there.get(other) for option, other in shares[name].items()}
-            if all(others.values()):
-                ids = {option: f"container:{one[0]['Id']}" for option, one in others.items() if one}
+        for name in names:
+            shared = project.joined(self.all[name])
+            others = {option: self.there.get(other, [])[:1] for option, other in shared.items()}
+            if shared and all(others.values()) and not self._made_as(name, hashes.get(name)):
+                ids = {option: f"container:{one['Id']}" for option, (one,) in others.items()}
                 resolved[name] = {**self.all[name], **ids}
         if resolved != self.all:
             model = {**self.model, "services": resolved}
             again = self.engine.hashes(self.name, self.source, model, self.spec.get("profiles", ()))
-            hashes.update({name: again[name] for name in due if name in again})
+            hashes.update({name: again[name] for name in names if resolved[name] != self.all[name] and name in again})
         for name in names:
             if self.all[name].get("volumes_from") and self.there.get(name):
                 # Compose names containers there in a way that no file can: what is kept has to tell.
                 hashes[name] = project.labels(self.there[name][0]).get(project.HASH, "")
+
+    def _followers(self, found: Wanted, hashes: Mapping[str, str]) -> dict[str, str]:
+        """The services that are made again because they share something with one that is: that one."""
+        again = {
+            name
+            for name in found.services
+            if not self._made_as(name, hashes.get(name)) or found.have["image"].get(name) != found.want["image"].get(name)
+        }
         follows: dict[str, str] = {}
         while True:
             new = {
                 name: other
-                for name, others in shares.items()
-                for other in others.values()
-                if name not in follows and (other in follows or not self._made_as(other, hashes.get(other)))
+                for name in found.services - follows.keys()
+                for other in project.joined(self.all[name]).values()
+                if other in follows or other in again
             }
             if not new:
                 return follows
@@ -213,7 +219,9 @@ class Weighing:
         if not self.there.get(name):
             found.want["config"].update(new)
             return
-        before = dict(project.flat(_weighed((old.get("services") or {}).get(name) or {}), name))
+        made_by_us = all(project.made_by_us(one) for one in self.there[name])
+        last = (old.get("services") or {}).get(name) if made_by_us else None
+        before = dict(project.flat(_weighed(last or {}), name))
         news = before != new and bool(before)
         if self._made_as(name, wanted) and not (news and self.all[name].get("volumes_from")):
             if name in made_again:

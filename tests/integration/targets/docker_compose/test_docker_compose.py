@@ -48,7 +48,7 @@ def look(project: str) -> dict | None:
             "Image": config["Image"],
             "Env": sorted(one for one in config["Env"] or () if one.startswith("LEVEL")),
             **{key: host[key] for key in ("ReadonlyRootfs", "CapDrop", "Memory", "NanoCpus", "SecurityOpt")},
-            "Mounts": sorted(one["Destination"] for one in document["Mounts"]),
+            "Mounts": sorted({*(one["Destination"] for one in document["Mounts"]), *(host.get("Tmpfs") or ())}),
             "Networks": sorted(one.removeprefix(project) for one in document["NetworkSettings"]["Networks"]),
         }
     networks = sorted(one["Name"].removeprefix(project) for one in listed("networks", project))
@@ -137,7 +137,6 @@ class TestDockerCompose(Convergence):
         same_process=lambda project: ids(project)["cache-1"],
         bad=(
             ("definition", {"services": {"web": {"image": "web:1.0", "ports": "no list"}}}),
-            ("definition", {"services": {"web": {"image": "strata-nowhere:1"}}}),
             ("services", ["nowhere"]),
             ("scale", {"web": "many"}),
             ("pull", "perhaps"),
@@ -161,3 +160,117 @@ class TestDockerCompose(Convergence):
         assert seen["containers"]["web-1"] == wanted["web-1"]
         assert {seen["containers"][one]["Status"] for one in caches} == {"running"}
         assert seen["networks"] == ["_default"]
+
+
+COMPOSE = """
+services:
+  db:
+    image: "web:1.0"
+    environment: {TITLE: "${TITLE}"}
+    env_file: [db.env]
+    volumes: ["store:/data"]
+    healthcheck: {test: [CMD, /bin/busybox, "true"], interval: 1s}
+  migrate:
+    image: "web:1.0"
+    command: [/bin/busybox, "true"]
+    depends_on: {db: {condition: service_healthy}}
+  web:
+    build: .
+    depends_on: {migrate: {condition: service_completed_successfully}}
+  side: {image: "strata-side:1", network_mode: "service:web", command: [/bin/busybox, sleep, "9999"]}
+  tool: {image: "web:1.0", profiles: [tools]}
+volumes: {store: {}}
+"""
+SHOP = "strata-shop"
+ALL = {"db-1", "migrate-1", "web-1", "side-1"}
+
+
+@pytest.fixture
+def shop():
+    """A project of files: what is built, what is waited for, what ends, what shares, and what only a profile enables."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    (FOLDER / "compose.yaml").write_text(COMPOSE)
+    (FOLDER / ".env").write_text("TITLE=a $ sign\n")
+    (FOLDER / "db.env").write_text("LEVEL=info\n")
+    (FOLDER / "Dockerfile").write_text("FROM web:1.0\nCOPY page /page\n")
+    (FOLDER / "page").write_text("hello\n")
+    run("docker", "tag", "web:1.0", "strata-side:1")
+    yield
+    call("docker_compose", {"project_name": SHOP, "state": "absent", "remove_volumes": True, "remove_images": "local"})
+    shutil.rmtree(FOLDER)
+
+
+def foretold(**options) -> dict:
+    before = ids(SHOP)
+    spec = {"project_src": str(FOLDER), **options}
+    forecast = call("docker_compose", spec, check=True)
+    assert ids(SHOP) == before, "check mode touched the host"
+    done = call("docker_compose", spec)
+    assert (forecast["changed"], forecast["changes"]) == (done["changed"], done["changes"])
+    calm = {"state": "started"} if spec.get("state") == "restarted" else {}
+    assert call("docker_compose", {**spec, **calm}, check=True)["changes"] == []
+    return {one["field"]: (one["before"], one["after"]) for one in done["changes"]}
+
+
+def anew(before: dict[str, str]) -> set[str]:
+    return {name for name, container in ids(SHOP).items() if before.get(name) != container}
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_project_of_files():
+    made = foretold(wait=True, wait_timeout=100)
+    assert made["config[db.environment.TITLE]"] == (None, "a $ sign")
+    assert ids(SHOP).keys() == ALL
+    assert {one["Health"] for one in call("docker_compose", {"project_src": str(FOLDER)})["containers"]} == {"", "healthy"}
+    first = ids(SHOP)
+    hand = ("docker-compose", "--project-directory", str(FOLDER), "--file", str(FOLDER / "compose.yaml"), "up", "--detach")
+    run(*hand)
+    assert anew(first) == set(), "Compose by hand makes something anew that was declared"
+
+    docker_api.ask(f"/containers/{SHOP}-web-1?force=1", "DELETE")
+    run(*hand)
+    assert foretold() == {}, "what was made by hand is as it is declared"
+
+    (FOLDER / "db.env").write_text("LEVEL=debug\n")
+    before = ids(SHOP)
+    assert foretold(recreate="never") == {}
+    assert foretold() == {"config[db.environment.LEVEL]": ("info", "debug")}
+    assert "db-1" in anew(before)
+
+    run("docker", "tag", "web:2.0", "strata-side:1")
+    before = ids(SHOP)
+    assert set(foretold()) == {"image[side]"}
+    assert anew(before) == {"side-1"}
+
+    assert "image[web]" in foretold(build="always")
+    before = ids(SHOP)
+    assert foretold(build="always") == {}
+    (FOLDER / "page").write_text("news\n")
+    assert foretold() == {}
+    assert set(foretold(build="always")) == {"image[web]", "config[side]"}
+    assert anew(before) == {"web-1", "side-1"}
+    assert run("docker", "exec", f"{SHOP}-web-1", "/bin/busybox", "cat", "/page") == "news"
+
+    before = ids(SHOP)
+    assert set(foretold(profiles=["tools"])) == {"config[tool.image]", "containers[tool]"}
+    assert anew(before) == {"tool-1"}
+    started = {one: docker_api.container(f"{SHOP}-{one}")["State"]["StartedAt"] for one in ("db-1", "tool-1")}
+    assert set(foretold(state="restarted", services=["db"])) == {"restart"}
+    now = {one: docker_api.container(f"{SHOP}-{one}")["State"]["StartedAt"] for one in ("db-1", "tool-1")}
+    assert {one for one in now if now[one] != started[one]} == {"db-1"}
+
+    assert foretold(state="stopped", profiles=["tools"])["state"] == ("running", "stopped")
+    assert {one["State"] for one in listed("containers", SHOP)} == {"exited"}
+    (FOLDER / "Dockerfile").write_text("FROM web:1.0\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo no way; exit 3\"]\n")
+    with pytest.raises(Failed, match=r"(?s)docker_compose/strata-shop: .*no way"):
+        call("docker_compose", {"project_src": str(FOLDER), "build": "always"})
+
+    gone = call("docker_compose", {"project_name": SHOP, "state": "absent", "remove_images": "local"}, check=True)
+    assert [one["before"] for one in gone["changes"] if one["field"] == "kept_images"] == [[f"{SHOP}-web"]]
+    call("docker_compose", {"project_name": SHOP, "state": "absent", "remove_images": "local"})
+    assert (ids(SHOP), listed("networks", SHOP), len(listed("volumes", SHOP))) == ({}, [], 1)
+    assert docker_api.ask(f"/images/{SHOP}-web/json") is None
+    assert call("docker_compose", {"project_name": SHOP, "state": "absent"})["changed"] is False
+    left = call("docker_compose", {"project_name": SHOP, "state": "absent", "remove_volumes": True})
+    assert (left["changed"], listed("volumes", SHOP)) == (True, [])
