@@ -39,7 +39,7 @@ options:
     type: str
   content:
     description:
-      - The content itself. Needs O(mode).
+      - The content itself. Needs O(mode). The diff shows it, unless the task says C(no_log=true).
     type: str
   content_is_b64:
     description:

@@ -59,7 +59,7 @@ class DockerContainerCopy(Resource):
         _policy("container", Codec(_parse_container), required=True),
         Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),
         _policy("path", PATH),
-        _policy("content", Codec(str), secret=True),
+        _policy("content", Codec(str)),
         _policy("content_is_b64", BOOL, given=False),
         _policy("follow", BOOL, given=False),
         _policy("local_follow", BOOL, given=True),
