@@ -17,7 +17,7 @@ from .docker import Document, container_name
 _PREFIX = "com.docker.compose."
 PROJECT, SERVICE, HASH = f"{_PREFIX}project", f"{_PREFIX}service", f"{_PREFIX}config-hash"
 IMAGE, FILES, FOLDER = f"{_PREFIX}image", f"{_PREFIX}project.config_files", f"{_PREFIX}project.working_dir"
-ONEOFF, DEPENDS = f"{_PREFIX}oneoff", f"{_PREFIX}depends_on"
+ONEOFF, DEPENDS, REPLACES = f"{_PREFIX}oneoff", f"{_PREFIX}depends_on", f"{_PREFIX}replace"
 
 KEPT = "/var/lib/strata/compose"
 """Where projects are kept as they were applied: OWNER/PROJECT.json, the file that their containers name in FILES."""
@@ -118,6 +118,20 @@ def told_apart(containers: Iterable[Document]) -> dict[str, list[Document]]:
         if labels(container).get(ONEOFF, "False") == "False":
             services.setdefault(labels(container).get(SERVICE, ""), []).append(container)
     return services
+
+
+def cut_short(containers: Collection[Document]) -> Iterator[tuple[Document, str | None]]:
+    """What a Compose that was killed left of replacements: each with the name that it was to get.
+
+    Compose names a new container ID_NAME after the old one, removes that, and renames the new one (docker/compose:
+    pkg/compose/convergence.go, recreateContainer). While both are there, it fails on the name that is taken; then the new
+    one, which never ran, has no name to get.
+    """
+    for container in containers:
+        found = re.fullmatch(r"([0-9a-f]{12})_(.+)", container_name(container))
+        if found and REPLACES in labels(container):
+            old = any(one["Id"].startswith(found[1]) for one in containers)
+            yield container, None if old else found[2]
 
 
 def by_dependence(containers: Iterable[Document]) -> Iterator[list[Document]]:

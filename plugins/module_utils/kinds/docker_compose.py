@@ -117,7 +117,8 @@ class DockerCompose(Resource):
         spec = {key: value for key, value in self.spec.items() if key != "project_name" or not self.unnamed}
         weighing = Weighing(engine, self.name, self._source(state), spec, seen.containers)
         promised = {name for sort, name in self.promised if sort == "docker_image"}
-        wanted = weighing.wanted(reading.applied_last(state), promised, self.told_late)
+        old = reading.applied_last(state)
+        wanted = weighing.wanted(old, promised, self.told_late)
         config: dict[str, Any] = dict(wanted.have)
         for sort in ("networks", "volumes"):
             needed = project.used(wanted.model, sort, wanted.services)
@@ -125,6 +126,7 @@ class DockerCompose(Resource):
             names = sorted(one["name"] for one in needed.values() if not one.get("external"))
             wanted.want[sort] = dict.fromkeys(names, "present")
             config[sort] = {name: "present" for name in names if name in seen.every[sort]}
+            config[sort].update(dict.fromkeys(self._changed(seen, sort, needed, old), "as it was declared"))
         config["orphans"] = tuple(map(container_name, _orphans(seen, wanted)))
         mine = [one for name, some in seen.services.items() for one in some if name in wanted.services]
         runs = any(one["State"] in RUNS for one in mine)
@@ -158,6 +160,28 @@ class DockerCompose(Resource):
                     option=f"{sort}.{key}",
                     hint=f"Declare it before with docker_{single}",
                 )
+
+    @staticmethod
+    def _changed(
+        seen: Seen, sort: str, needed: Mapping[str, Mapping[str, Any]], old: Mapping[str, Any]
+    ) -> list[str]:
+        """The networks or volumes of which the project says something else than it did.
+
+        Raises:
+            StrataError: This Compose leaves them as they are, and says nothing (before 2.32).
+        """
+        last = old.get(sort) or {}
+        changed = [key for key, one in needed.items() if key in last and (last[key] or {}) != one]
+        changed = [key for key in changed if needed[key]["name"] in seen.every[sort]]
+        for key in changed:
+            if needed[key]["name"] not in seen.tracked:
+                raise StrataError(
+                    f"is there already, and this Docker Compose doesn't change a {sort.removesuffix('s')}",
+                    option=f"{sort}.{key}",
+                    value=dict(needed[key]),
+                    hint="Remove it first, with the containers that use it: the next run makes it as declared",
+                )
+        return [needed[key]["name"] for key in changed]
 
     def _source(self, state: State) -> Source:
         return reading.source(self.spec, os.path.dirname(self._path), state)
@@ -215,8 +239,13 @@ class DockerCompose(Resource):
 
     def up(self, engine: Compose, plan: Plan) -> None:
         seen: Seen = plan.state.document
-        for name, some in seen.services.items():
-            for one in some if name in plan.state.document.wanted.services else ():
+        for one, name in project.cut_short(seen.containers):
+            if name is None:
+                engine.remove(one["Id"])
+            else:
+                engine.rename(one["Id"], name)
+        for service, some in seen.services.items():
+            for one in some if service in plan.state.document.wanted.services else ():
                 if one["State"] == "paused":  # Compose would start it, which the daemon refuses
                     engine.unpause(one["Id"])
         self._bring(engine, plan, ["up", "--detach", *self._words(plan), *self.spec.get("services", ())])
@@ -281,7 +310,8 @@ class DockerCompose(Resource):
         """Stop and remove containers, none before those that depend on it."""
 
         def away(container: Document) -> None:
-            engine.stop(container["Id"], self.spec.get("timeout"))
+            if container["State"] in RUNS:
+                engine.stop(container["Id"], self.spec.get("timeout"))
             engine.remove(container["Id"], volumes)
 
         with ThreadPoolExecutor(max_workers=8) as pool:

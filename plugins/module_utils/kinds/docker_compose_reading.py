@@ -31,6 +31,7 @@ class Seen:
         networks: The names of its networks.
         volumes: The names of its volumes.
         every: The names of all networks and volumes of the daemon.
+        tracked: Those of them that Compose itself changes when what its files say of them does.
         elsewhere: The IDs of the images that other containers are made from.
         wanted: What is declared beside it.
     """
@@ -39,6 +40,7 @@ class Seen:
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
     every: Mapping[str, frozenset[str]]
+    tracked: frozenset[str]
     elsewhere: frozenset[str]
     wanted: Wanted | None = None
 
@@ -52,6 +54,7 @@ def read_many(engine: Compose, names: Iterable[str] | None) -> dict[str, State]:
     containers = engine.containers()
     lists = {"networks": engine.networks(), "volumes": engine.volumes()}
     every = {sort: frozenset(one["Name"] for one in found) for sort, found in lists.items()}
+    tracked = frozenset(one["Name"] for found in lists.values() for one in found if project.HASH in project.labels(one))
     known = {project.labels(one).get(project.PROJECT) for one in [*containers, *lists["networks"]]}
     states = {}
     for name in sorted(filter(None, known)) if names is None else names:
@@ -61,7 +64,7 @@ def read_many(engine: Compose, names: Iterable[str] | None) -> dict[str, State]:
             for sort, found in lists.items()
         }
         elsewhere = frozenset(one["ImageID"] for one in containers if one not in mine)
-        states[name] = _read(name, Seen(tuple(mine), parts["networks"], parts["volumes"], every, elsewhere))
+        states[name] = _read(name, Seen(tuple(mine), parts["networks"], parts["volumes"], every, tracked, elsewhere))
     return states
 
 

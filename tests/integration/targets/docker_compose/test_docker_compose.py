@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab import docker_api
-from tests.lab.convergence import Case, Convergence
+from tests.lab.convergence import Case, Harness
 from tests.lab.docker_containers import make_images
-from tests.lab.driver import Failed, call, run
+from tests.lab.driver import Failed, Killed, call, run
 
 PROJECT = "com.docker.compose.project"
 FOLDER = Path("/srv/strata-shop")
@@ -85,32 +85,21 @@ def definition(level: str, **services: dict) -> dict:
     return {"services": {"web": web, "cache": {"image": "web:1.0"}, **services}, "volumes": {"store": {}}}
 
 
-def at(name: str, action: str, method: str = "POST"):
-    return lambda project: docker_api.ask(f"/containers/{project}-{name}{action}", method)
-
-
-def by_hand(*words: str):
+def by_hand(project: str, *words: str) -> None:
     """Compose, as somebody on the host calls it."""
-
-    def drift(project: str) -> None:
-        (kept,) = KEPT.glob(f"*/{project}.json")
-        run("docker-compose", "--project-name", project, "--file", str(kept), *words)
-
-    return drift
+    (kept,) = KEPT.glob(f"*/{project}.json")
+    run("docker-compose", "--project-name", project, "--file", str(kept), *words)
 
 
-def orphan(project: str) -> None:
-    labels = {PROJECT: project, "com.docker.compose.service": "gone", "com.docker.compose.oneoff": "False"}
-    docker_api.ask(f"/containers/create?name={project}-gone-1", "POST", Image="web:1.0", Labels=labels)
+def another(name: str, service: str, project: str, **labels: str) -> None:
+    """A container that looks like one of a service."""
+    told = {PROJECT: project, "com.docker.compose.service": service, "com.docker.compose.oneoff": "False", **labels}
+    docker_api.ask(f"/containers/create?name={name}", "POST", Image="web:1.0", Labels=told)
 
 
-def nothing_but_volumes(project: str) -> None:
-    for container in ids(project).values():
-        docker_api.ask(f"/containers/{container}?force=1", "DELETE")
-    docker_api.ask(f"/networks/{project}_default", "DELETE")
+class TestDockerCompose(Harness):
+    """What Convergence asks of every kind, in as few projects as can be: each costs ten seconds under emulation."""
 
-
-class TestDockerCompose(Convergence):
     case = Case(
         kind="docker_compose",
         identity="project_name",
@@ -118,32 +107,15 @@ class TestDockerCompose(Convergence):
         a={"definition": definition("info"), "remove_orphans": True},
         b={"definition": definition("debug"), "scale": {"cache": 2}, "remove_orphans": True},
         look=look,
-        seen_a={"networks": ["_default"]},
-        seen_b={"networks": ["_default"]},
-        drifts={
-            "stopped": at("web-1", "/stop?t=0"),
-            "paused": at("web-1", "/pause"),
-            "removed": at("web-1", "?force=1", "DELETE"),
-            "scaled": by_hand("up", "--detach", "--scale", "cache=2"),
-            "an orphan": orphan,
-            "all but the volumes": nothing_but_volumes,
-        },
+        seen_a={"web-1": "info", "cache-1": ""},
+        seen_b={"web-1": "debug", "cache-1": "", "cache-2": ""},
         touches=(
             "core.files.write",
             "engines.compose.Compose.bring",
             "engines.docker.Docker.stop",
             "engines.docker.Docker.remove",
+            "engines.docker.Docker.remove_network",
         ),
-        same_process=lambda project: ids(project)["cache-1"],
-        bad=(
-            ("definition", {"services": {"web": {"image": "web:1.0", "ports": "no list"}}}),
-            ("services", ["nowhere"]),
-            ("scale", {"web": "many"}),
-            ("pull", "perhaps"),
-            ("files", ["/srv/compose.yaml"]),
-            ("nonsense", "1"),
-        ),
-        bad_names=("", "a/../b", "..", "-x", "x y", "Big"),
     )
 
     @property
@@ -151,15 +123,99 @@ class TestDockerCompose(Convergence):
         return self.case.name
 
     def sees(self, expected: dict, name: str | None = None) -> None:
-        level = "debug" if expected is self.case.seen_b else "info"
         seen = look(name or self.name)
         assert seen is not None
-        wanted = {"web-1": {**HARDENED, "Env": [f"LEVEL={level}"]}}
-        caches = {"cache-1", "cache-2"} if level == "debug" else {"cache-1"}
-        assert seen["containers"].keys() == {"web-1", *caches}
-        assert seen["containers"]["web-1"] == wanted["web-1"]
-        assert {seen["containers"][one]["Status"] for one in caches} == {"running"}
+        assert seen["containers"].keys() == expected.keys()
+        assert seen["containers"]["web-1"] == {**HARDENED, "Env": [f"LEVEL={expected['web-1']}"]}
+        assert {one["Status"] for one in seen["containers"].values()} == {"running"}
         assert seen["networks"] == ["_default"]
+
+    def killed_until_done(self, spec: dict) -> int:
+        """Run the module again and again, killed after the first touch of the host each time."""
+        for times in range(20):
+            try:
+                self.apply(spec, touches=self.case.touches, die_at=1)
+            except Killed:
+                continue
+            return times
+        raise AssertionError("it never came to an end")
+
+    def test_it_becomes_and_stays_what_is_declared(self):
+        assert self.foretold(self.case.a)["changed"]
+        self.sees(self.case.seen_a)
+        self.unchanged(self.case.a)
+        (told,) = call(self.case.info, {"name": [self.name]})["resources"]
+        assert call("stack", {"name": "strata-other", "resources": [{self.case.kind: told["options"]}]})["changed"] is False
+
+        docker_api.ask(f"/containers/{self.name}-web-1/stop?t=0", "POST")
+        old = ids(self.name)["cache-1"]
+        labels = docker_api.container(f"{self.name}-cache-1")["Config"]["Labels"]
+        cut_short = {**labels, "com.docker.compose.replace": old}  # left by a Compose that was killed while it replaced
+        another(f"{old[:12]}_{self.name}-cache-1", "cache", self.name, **cut_short)
+        another(f"{self.name}-gone-1", "gone", self.name)
+        seen = {one["field"]: (one["before"], one["after"]) for one in self.foretold(self.case.a)["changes"]}
+        assert seen == {
+            "containers[web]": ("1 stopped", "1 running"),
+            "containers[cache]": ("1 running, 1 stopped", "1 running"),
+            "orphans": ([f"{self.name}-gone-1"], []),
+        }
+        self.sees(self.case.seen_a)
+        assert ids(self.name)["cache-1"] == old
+
+        docker_api.ask(f"/containers/{self.name}-web-1/pause", "POST")
+        fields = {one["field"] for one in self.apply(self.case.b, check=True)["changes"]}
+        assert fields == {"containers[web]", "containers[cache]", "config[web.environment.LEVEL]"}
+        assert self.killed_until_done(self.case.b) == 2, "what is kept, and what Compose does"
+        self.sees(self.case.seen_b)
+        self.unchanged(self.case.b)
+        assert ids(self.name)["cache-1"] == old, "it was made anew for a change of another service"
+
+        for container in ids(self.name).values():
+            docker_api.ask(f"/containers/{container}?force=1", "DELETE")
+        docker_api.ask(f"/networks/{self.name}_default", "DELETE")
+        assert self.foretold(self.case.b)["changed"]
+        self.sees(self.case.seen_b)
+        assert self.killed_until_done({"state": "absent"}) > 2
+        assert (look(self.name), len(listed("volumes", self.name))) == (None, 1)
+        self.unchanged({"state": "absent"})
+
+    def test_a_stack_owns_what_it_made(self):
+        self.stack(self.case.a)
+        for stack, words in (("strata-other", "belongs to the stack"), (self.owner, "")):
+            entry = self.case.options(self.name, {**self.case.b, "services": ["nowhere"]} if not words else self.case.b)
+            with pytest.raises(Failed, match=words or "has no service nowhere"):
+                call("stack", {"name": stack, "resources": [{self.case.kind: entry}]})
+        self.sees(self.case.seen_a)
+        self.stack(self.case.b)
+        assert self.stack(self.case.b)["changed"] is False
+        grown = look(self.name)
+        another_name = self.case.another(self.name, "2")
+        fresh = {**self.case.b, "definition": {**definition("debug"), "networks": {"default": {"internal": True}}}}
+        self.stack(fresh, another_name)
+        assert look(self.name) is None, "prune left the old one"
+        assert look(another_name) == grown
+        with pytest.raises(Failed, match=r"networks.default: is there already.*Remove it first"):
+            self.apply(self.case.b, another_name, check=True)
+        self.stack(None)
+        assert look(another_name) is None
+        for project in (self.name, another_name):
+            self.apply({"state": "absent", "remove_volumes": True}, project)
+
+    def test_bad_input_is_refused(self):
+        for name in ("", "a/../b", "..", "-x", "x y", "Big"):
+            with pytest.raises(Failed, match="project_name"):
+                call(self.case.kind, {**self.case.a, "project_name": name})
+        for option, value in (
+            ("definition", {"services": {"web": {"image": "web:1.0", "ports": "no list"}}}),
+            ("services", ["nowhere"]),
+            ("scale", {"web": "many"}),
+            ("pull", "perhaps"),
+            ("files", ["/srv/compose.yaml"]),
+            ("nonsense", "1"),
+        ):
+            with pytest.raises(Failed, match=option):
+                self.apply({**self.case.a, option: value})
+        assert look(self.name) is None
 
 
 COMPOSE = """
