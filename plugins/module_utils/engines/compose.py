@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,11 @@ class Compose(DockerImages):
         finally:
             self.forget_images()
             self._started = time.monotonic()
+
+    def version(self) -> tuple[int, ...]:
+        """Which Compose it is, as ``(2, 26, 1)``. A process: ask only where something is to be done."""
+        said = re.search(r"(\d+)\.(\d+)\.(\d+)", self._run(["version", "--short"], None))
+        return tuple(map(int, said.groups())) if said else ()
 
     def _run(self, argv: Sequence[str], stdin: str | None) -> str:
         return command.run([self._program(), *argv], stdin=stdin, env=self._environment).stdout

@@ -19,6 +19,9 @@ from ..engines.docker_build import context_digest, familiar, options_digest, par
 CONTEXT, RECIPE = OURS + "compose.context", OURS + "compose.recipe"
 """The labels of an image that tell what it was built from."""
 
+RESTARTS_DEPENDENTS = (2, 29, 3)
+"""The Compose that no longer makes all containers anew that depend on one that it does."""
+
 _STANDING = {"running": "running", "paused": "paused", "restarting": "restarting"}
 
 
@@ -190,20 +193,27 @@ class Weighing:
                 hashes[name] = project.labels(self.there[name][0]).get(project.HASH, "")
 
     def _followers(self, found: Wanted, hashes: Mapping[str, str]) -> dict[str, str]:
-        """The services that are made again because they share something with one that is: that one."""
-        again = {
+        """The services that are made again with another one, without a change of their own: that one.
+
+        Those that share something with a container that is new, and with an older Compose all that depend on one that is
+        replaced (docker/compose, pull request 12122).
+        """
+        changed = {
             name
             for name in found.services
             if not self._made_as(name, hashes.get(name)) or found.have["image"].get(name) != found.want["image"].get(name)
         }
+        replaced = any(self.there.get(name) for name in changed)
+        depends = replaced and self.engine.version() < RESTARTS_DEPENDENTS
         follows: dict[str, str] = {}
         while True:
-            new = {
-                name: other
-                for name in found.services - follows.keys()
-                for other in project.joined(self.all[name]).values()
-                if other in follows or other in again
-            }
+            again = changed | follows.keys()
+            new = {}
+            for name in sorted(found.services - follows.keys()):
+                others = [one for one in self.all[name].get("depends_on") or () if depends and self.there.get(one)]
+                for other in [*project.joined(self.all[name]).values(), *others]:
+                    if other in again and self.there.get(name):
+                        new[name] = other
             if not new:
                 return follows
             follows.update(new)
