@@ -204,6 +204,7 @@ class DockerCompose(Resource):
 
     def explain(self, engine: Compose, state: State) -> str:
         left = [one for one in state.document.containers if one["State"] in ("exited", "dead", "restarting")]
+        left = [one for one in left if not project.ran_well(one)]
         said = [f"{container_name(one)} said {engine.last_words(one['Id']) or 'nothing'}" for one in left[:3]]
         return "; ".join(said) if self.target == "running" else ""
 

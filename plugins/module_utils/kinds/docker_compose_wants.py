@@ -232,7 +232,7 @@ class Weighing:
         made_by_us = all(project.made_by_us(one) for one in self.there[name])
         last = (old.get("services") or {}).get(name) if made_by_us else None
         before = dict(project.flat(_weighed(last or {}), name))
-        news = before != new and bool(before)
+        news = last is not None and before != new
         if self._made_as(name, wanted) and not (news and self.all[name].get("volumes_from")):
             if name in made_again:
                 found.have["config"][name], found.want["config"][name] = "made", f"made again with {made_again[name]}"
