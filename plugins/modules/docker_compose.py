@@ -35,9 +35,9 @@ options:
       - V(present) and V(started) create what is missing, and start it, as C(docker compose up) does.
       - V(stopped) creates what is missing, and stops what runs.
       - V(restarted) is V(started), and every container starts anew that the task doesn't start anyway.
-      - V(absent) stops and removes every container of the project, also those of services that it no longer has, and its
-        networks. Its name is enough for that. Volumes and images stay, unless O(remove_volumes) and O(remove_images)
-        say otherwise.
+      - V(absent) stops and removes every container of the project, also those of services that it no longer has, and
+        its networks. Its name is enough for that. Volumes and images stay, unless O(remove_volumes) and
+        O(remove_images) say otherwise.
     type: str
     choices: [present, started, stopped, restarted, absent]
     default: present
@@ -69,8 +69,8 @@ options:
     elements: str
   services:
     description:
-      - The services that the task is about, and with O(dependencies=true) those that they depend on. All that O(profiles)
-        enable where it is not given.
+      - The services that the task is about, and with O(dependencies=true) those that they depend on. All that
+        O(profiles) enable where it is not given.
     type: list
     elements: str
   dependencies:
@@ -93,15 +93,15 @@ options:
   build:
     description:
       - V(policy) builds an image that is not there, or what C(pull_policy) of the service says. V(never) builds none.
-      - V(always) builds again when the content of the context changed, or how it is built. The image has labels that tell
-        what it was built from; a context that is no folder of the host counts as unchanged.
+      - V(always) builds again when the content of the context changed, or how it is built. The image has labels that
+        tell what it was built from; a context that is no folder of the host counts as unchanged.
     type: str
     choices: [always, never, policy]
     default: policy
   recreate:
     description:
-      - V(auto) makes containers anew whose service or image changed. V(never) leaves them, and C(restart_required) names
-        what differs. V(always) makes all anew.
+      - V(auto) makes containers anew whose service or image changed. V(never) leaves them, and C(restart_required)
+        names what differs. V(always) makes all anew.
     type: str
     choices: [always, never, auto]
     default: auto

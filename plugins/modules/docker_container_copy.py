@@ -11,8 +11,8 @@ short_description: Put a file into a Docker container
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Puts a file of the managed host, or a text, into a container, running or not, where its content, its permissions or its
-    owner differ. The content is compared byte by byte, whatever its size and time.
+  - Puts a file of the managed host, or a text, into a container, running or not, where its content, its permissions or
+    its owner differ. The content is compared byte by byte, whatever its size and time.
   - The daemon reads and writes it, inside the container. No path of the container is opened from the host.
   - A container that is made anew is without it. What belongs to every container of an image belongs into the image, and
     what comes from the host into a mount.
@@ -52,8 +52,8 @@ options:
     type: raw
   owner_id:
     description:
-      - The number of the owner in the container. Where it is not given, that of a file that is there is left, and a new one
-        is root's.
+      - The number of the owner in the container. Where it is not given, that of a file that is there is left, and a new
+        one is root's.
     type: int
   group_id:
     description:
@@ -61,8 +61,8 @@ options:
     type: int
   follow:
     description:
-      - Whether a link at O(container_path) is followed, inside the container. Else a link that is there makes way for the
-        file.
+      - Whether a link at O(container_path) is followed, inside the container. Else a link that is there makes way for
+        the file.
     type: bool
     default: false
   local_follow:
@@ -90,13 +90,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What changed, or would. C(bytes) is the content, where it is a text that isn't too long, else its size and
-    digest.
+  description: What changed, or would. C(bytes) is the content, where it is a text that isn't too long, else its size
+    and digest.
   returned: always
   type: list
   elements: dict
   sample:
-    - {field: bytes, before: "Down for maintenance\n", after: "Down for maintenance on Sunday\n", effect: live, layer: config}
+    - field: bytes
+      before: "Down for maintenance\n"
+      after: "Down for maintenance on Sunday\n"
+      effect: live
+      layer: config
 restart_required:
   description: Always empty.
   returned: always

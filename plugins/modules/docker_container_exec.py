@@ -11,8 +11,8 @@ short_description: Run a program in a Docker container
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Runs a program in a container that runs, waits for it, and returns its status and what it wrote. No shell is between,
-    unless the program is one.
+  - Runs a program in a container that runs, waits for it, and returns its status and what it wrote. No shell is
+    between, unless the program is one.
   - It runs each time, unless O(creates) or O(removes) say that it has nothing to do. What a container should be, rather
     than do, is for M(strata.virt.docker_container).
   - In check mode nothing runs. That it would is told.

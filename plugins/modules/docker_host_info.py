@@ -11,8 +11,8 @@ short_description: What a Docker daemon says of itself and of its host
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Tells what C(docker info) says, and on demand the containers, images, networks and volumes that there are, and how much
-    they take, in the daemon's own words.
+  - Tells what C(docker info) says, and on demand the containers, images, networks and volumes that there are, and how
+    much they take, in the daemon's own words.
   - Whether the host can do more than it does is told by M(strata.virt.host_info).
 extends_documentation_fragment:
   - strata.virt.over_docker
@@ -64,7 +64,8 @@ options:
     type: dict
   disk_usage:
     description:
-      - Whether to tell how much all of it takes. The daemon adds it up, which takes a while on a host with many containers.
+      - Whether to tell how much all of it takes. The daemon adds it up, which takes a while on a host with many
+        containers.
     type: bool
     default: false
   verbose_output:

@@ -54,10 +54,11 @@ def run(spec: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         raise StrataError("does not run", option="container", value=container, hint="Start it first")
     if check_mode:
         return {"changed": True, "rc": None, "stdout": "", "stderr": "", "msg": "not run in check mode"}
-    made, status, out, err = engine.execute(container, _body(spec, argv), _stdin(spec))
+    ran = engine.execute(container, _body(spec, argv), _stdin(spec))
+    told = {"changed": True, "exec_id": ran.id}
     if spec["detach"]:
-        return {"changed": True, "exec_id": made}
-    return {"changed": True, "rc": status, "stdout": _said(spec, out), "stderr": _said(spec, err), "exec_id": made}
+        return told
+    return {**told, "rc": ran.status, "stdout": _said(spec, ran.out), "stderr": _said(spec, ran.err)}
 
 
 def _argv(spec: Mapping[str, Any]) -> list[str]:
@@ -91,7 +92,8 @@ def _body(spec: Mapping[str, Any], argv: list[str]) -> dict[str, Any]:
 def _stdin(spec: Mapping[str, Any]) -> bytes | None:
     if "stdin" not in spec:
         return None
-    return (spec["stdin"] + ("\n" if spec["stdin_add_newline"] else "")).encode()
+    end = "\n" if spec["stdin_add_newline"] else ""
+    return f"{spec['stdin']}{end}".encode()
 
 
 def _said(spec: Mapping[str, Any], said: bytes) -> str:

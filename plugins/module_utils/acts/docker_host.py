@@ -23,8 +23,12 @@ _BRIEF = {
 
 def _parse_filters(values: Mapping[Any, Any]) -> dict[str, list[str]]:
     """Each filter with its values, as the API wants them: a truth is spelled ``true``."""
-    listed = {str(key): value if isinstance(value, (list, tuple)) else [value] for key, value in values.items()}
-    return {key: [str(one).lower() if isinstance(one, bool) else str(one) for one in some] for key, some in listed.items()}
+
+    def texts(value: Any) -> list[str]:
+        some = value if isinstance(value, (list, tuple)) else [value]
+        return [str(one).lower() if isinstance(one, bool) else str(one) for one in some]
+
+    return {str(key): texts(value) for key, value in values.items()}
 
 
 _FILTERS = Codec(_parse_filters, "dict", dict)

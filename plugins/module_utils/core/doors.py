@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole of the doors that open on no single kind: ``stack``, ``stack_export``, ``host_info``, and what only acts."""
+"""The whole of the doors that open on no single kind: ``stack``, ``stack_export``, ``host_info``, and acts."""
 
 from __future__ import annotations
 

@@ -124,8 +124,8 @@ def cut_short(containers: Collection[Document]) -> Iterator[tuple[Document, str 
     """What a Compose that was killed left of replacements: each with the name that it was to get.
 
     Compose names a new container ID_NAME after the old one, removes that, and renames the new one (docker/compose:
-    pkg/compose/convergence.go, recreateContainer). While both are there, it fails on the name that is taken; then the new
-    one, which never ran, has no name to get.
+    pkg/compose/convergence.go, recreateContainer). While both are there, it fails on the name that is taken; then the
+    new one, which never ran, has no name to get.
     """
     for container in containers:
         found = re.fullmatch(r"([0-9a-f]{12})_(.+)", container_name(container))

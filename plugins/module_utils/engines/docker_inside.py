@@ -19,7 +19,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..core.errors import StrataError
 from .docker import Docker
@@ -28,6 +28,22 @@ _LONGEST_TEXT = 1 << 16  # bytes of a file that are shown
 _BLOCK = 1 << 20
 _LINKS = 40  # as many as Linux follows (path_resolution(7))
 _GO_LINK = 1 << 27  # io/fs: ModeSymlink
+
+
+class Ran(NamedTuple):
+    """A program that was run.
+
+    Attributes:
+        id: What the daemon calls it.
+        status: What it left with; None where it wasn't waited for.
+        out: What it wrote.
+        err: Its errors.
+    """
+
+    id: str
+    status: int | None
+    out: bytes
+    err: bytes
 
 
 @dataclass(frozen=True)
@@ -175,7 +191,7 @@ class DockerInside(Docker):
 
             self._do(send)
 
-    def execute(self, container: str, body: Mapping[str, Any], stdin: bytes | None) -> tuple[str, int | None, bytes, bytes]:
+    def execute(self, container: str, body: Mapping[str, Any], stdin: bytes | None) -> Ran:
         """Run a program in a container.
 
         Args:
@@ -183,26 +199,27 @@ class DockerInside(Docker):
             body: That of ``POST /containers/ID/exec``, with ``Detach`` for one that isn't waited for.
             stdin: What it reads.
 
-        Returns:
-            Its ID, and its status, output and errors; no status where it isn't waited for.
+        Raises:
+            StrataError: The daemon refuses; a program that isn't there is no status, but this.
         """
         detach, tty = bool(body.get("Detach")), bool(body.get("Tty"))
 
-        def run(client: Any) -> tuple[str, int | None, bytes, bytes]:
+        def run(client: Any) -> Ran:
             url = client._url("/containers/{0}/exec", container)
-            made = client._result(client._post_json(url, data={k: v for k, v in body.items() if k != "Detach"}), True)["Id"]
+            asked = {key: value for key, value in body.items() if key != "Detach"}
+            made = client._result(client._post_json(url, data=asked), True)["Id"]
             start = client._url("/exec/{0}/start", made)
             if detach:
                 client._raise_for_status(client._post_json(start, data={"Detach": True, "Tty": tty}))
-                return made, None, b"", b""
+                return Ran(made, None, b"", b"")
             headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
             answer = client._post_json(start, headers=headers, data={"Detach": False, "Tty": tty}, stream=True)
             client._raise_for_status(answer)
             out, err = _talked(answer.raw._fp.fp, stdin, tty)
             answer.close()
-            return made, client.exec_inspect(made)["ExitCode"], out, err
+            return Ran(made, client.exec_inspect(made)["ExitCode"], out, err)
 
-        done: tuple[str, int | None, bytes, bytes] = self._do(run)
+        done: Ran = self._do(run)
         return done
 
 

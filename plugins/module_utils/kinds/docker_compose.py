@@ -89,7 +89,7 @@ class DockerCompose(Resource):
 
     def settings(self, state: State) -> dict[str, Any]:
         wanted = state.document.wanted
-        want = {sort: dict(values) for sort, values in wanted.want.items()}
+        want: dict[str, Any] = {sort: dict(values) for sort, values in wanted.want.items()}
         if self.settling:
             want["containers"].update({name: wanted.have["containers"][name] for name in wanted.ended})
         if self.spec["remove_orphans"]:
@@ -162,9 +162,7 @@ class DockerCompose(Resource):
                 )
 
     @staticmethod
-    def _changed(
-        seen: Seen, sort: str, needed: Mapping[str, Mapping[str, Any]], old: Mapping[str, Any]
-    ) -> list[str]:
+    def _changed(seen: Seen, sort: str, needed: Mapping[str, Mapping[str, Any]], old: Mapping[str, Any]) -> list[str]:
         """The networks or volumes of which the project says something else than it did.
 
         Raises:

@@ -148,7 +148,8 @@ class Weighing:
         if service.get("build"):
             if image is None and self.spec["build"] == "never":
                 raise StrataError("is not on this host", hint="Let it be built: build: policy", **where)
-            built = image is not None and (labelled or {}).items() <= ((image["Config"] or {}).get("Labels") or {}).items()
+            made_from = ((image or {}).get("Config") or {}).get("Labels") or {}
+            built = image is not None and (labelled or {}).items() <= made_from.items()
             return image["Id"] if image is not None and built else None
         if image is None and policy == "never":
             raise StrataError("is not on this host", hint="Pull or build it before, or leave pull: never out", **where)
@@ -195,13 +196,14 @@ class Weighing:
     def _followers(self, found: Wanted, hashes: Mapping[str, str]) -> dict[str, str]:
         """The services that are made again with another one, without a change of their own: that one.
 
-        Those that share something with a container that is new, and with an older Compose all that depend on one that is
-        replaced (docker/compose, pull request 12122).
+        Those that share something with a container that is new, and with an older Compose all that depend on one that
+        is replaced (docker/compose, pull request 12122).
         """
+        have, want = found.have["image"], found.want["image"]
         changed = {
             name
             for name in found.services
-            if not self._made_as(name, hashes.get(name)) or found.have["image"].get(name) != found.want["image"].get(name)
+            if not self._made_as(name, hashes.get(name)) or have.get(name) != want.get(name)
         }
         replaced = any(self.there.get(name) for name in changed)
         depends = replaced and self.engine.version() < RESTARTS_DEPENDENTS

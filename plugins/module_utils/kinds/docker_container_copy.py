@@ -183,7 +183,7 @@ class DockerContainerCopy(Resource):
 
     def _opened(self) -> IO[bytes]:
         if self.data is None:
-            return open(self.spec["path"], "rb")  # noqa: SIM115 (the caller closes it)
+            return open(self.spec["path"], "rb")
         file = tempfile.TemporaryFile(dir="/var/tmp")  # noqa: SIM115 (the caller closes it)
         file.write(self.data)
         file.seek(0)

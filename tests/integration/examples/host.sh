@@ -40,7 +40,7 @@ cat >/srv/shop/compose.yaml <<'COMPOSE'
 services:
   web:
     image: "web:1.0"
-    healthcheck: {test: [CMD, /bin/busybox, "true"], interval: 1s}
+    healthcheck: {test: [CMD, /bin/busybox, "true"], interval: 30s, start_period: 30s, start_interval: 1s}
     volumes: ["store:/data"]
   worker: {image: "web:1.0", depends_on: [web]}
 volumes: {store: {}}

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.field import decode
+from ansible_collections.strata.virt.plugins.module_utils.engines.docker_inside import Ran
 
 
 class Daemon:
@@ -28,7 +29,7 @@ class Daemon:
 
     def execute(self, *told):
         Daemon.told = told
-        return "e1", 3, b"out\r\n\n", b"oops\xff\n"
+        return Ran("e1", 3, b"out\r\n\n", b"oops\xff\n")
 
 
 @pytest.fixture(autouse=True)

@@ -43,9 +43,12 @@ def test_nothing_is_asked_that_is_not_wanted():
 
 
 def test_filters_are_lists_of_texts():
-    tell(containers=True, containers_all=True, containers_filters={"label": "a=b", "status": ["exited", 1]}, images=True)
-    tell_images = ("images", {}, True)
-    assert Daemon.asked == [("containers", {"label": ["a=b"], "status": ["exited", "1"]}, True), tell_images]
+    filters = {"label": "a=b", "status": ["exited", 1]}
+    tell(containers=True, containers_all=True, containers_filters=filters, images=True)
+    assert Daemon.asked == [
+        ("containers", {"label": ["a=b"], "status": ["exited", "1"]}, True),
+        ("images", {}, True),
+    ]
     tell(volumes=True, volumes_filters={"dangling": True})
     assert Daemon.asked == [("volumes", {"dangling": ["true"]}, False)]
 

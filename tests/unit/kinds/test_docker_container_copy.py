@@ -64,7 +64,8 @@ def test_what_is_not_given_is_left(container):
 
 
 def test_a_new_file_is_of_root(container):
-    resource, plan = drawn(container, container_path="/srv/new", content=base64.b64encode(b"\0").decode(), mode="0600", content_is_b64=True)
+    coded = {"content": base64.b64encode(b"\0").decode(), "content_is_b64": True}
+    resource, plan = drawn(container, container_path="/srv/new", mode="0600", **coded)
     assert {one.name: one.after for one in plan.changes}["bytes"].startswith("1 bytes, sha256:")
     resource.create(container, plan)
     ((_path, made, data),) = container.put_there

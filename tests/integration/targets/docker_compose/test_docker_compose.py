@@ -145,7 +145,8 @@ class TestDockerCompose(Harness):
         self.sees(self.case.seen_a)
         self.unchanged(self.case.a)
         (told,) = call(self.case.info, {"name": [self.name]})["resources"]
-        assert call("stack", {"name": "strata-other", "resources": [{self.case.kind: told["options"]}]})["changed"] is False
+        exported = {"name": "strata-other", "resources": [{self.case.kind: told["options"]}]}
+        assert call("stack", exported)["changed"] is False
 
         docker_api.ask(f"/containers/{self.name}-web-1/stop?t=0", "POST")
         old = ids(self.name)["cache-1"]
@@ -225,7 +226,7 @@ services:
     environment: {TITLE: "${TITLE}"}
     env_file: [db.env]
     volumes: ["store:/data"]
-    healthcheck: {test: [CMD, /bin/busybox, "true"], interval: 1s}
+    healthcheck: {test: [CMD, /bin/busybox, "true"], interval: 5s}
   migrate:
     image: "web:1.0"
     command: [/bin/busybox, "true"]
@@ -243,7 +244,7 @@ ALL = {"db-1", "migrate-1", "web-1", "side-1"}
 
 @pytest.fixture
 def shop():
-    """A project of files: what is built, what is waited for, what ends, what shares, and what only a profile enables."""
+    """A project of files: what is built, waited for, ends, shares, and what only a profile enables."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     (FOLDER / "compose.yaml").write_text(COMPOSE)
@@ -280,7 +281,8 @@ def test_a_project_of_files():
     made = foretold(wait=True, wait_timeout=100)
     assert made["config[db.environment.TITLE]"] == (None, "a $ sign")
     assert ids(SHOP).keys() == ALL
-    assert {one["Health"] for one in call("docker_compose", {"project_src": str(FOLDER)})["containers"]} == {"", "healthy"}
+    told = call("docker_compose", {"project_src": str(FOLDER)})
+    assert (told["changed"], {one["Health"] for one in told["containers"]}) == (False, {"", "healthy"})
     before = ids(SHOP)
     docker_api.ask(f"/containers/{SHOP}-web-1?force=1", "DELETE")
     file = FOLDER / "compose.yaml"
@@ -317,7 +319,8 @@ def test_a_project_of_files():
 
     assert foretold(state="stopped", profiles=["tools"])["state"] == ("running", "stopped")
     assert {one["State"] for one in listed("containers", SHOP)} == {"exited"}
-    (FOLDER / "Dockerfile").write_text("FROM web:1.0\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo no way; exit 3\"]\n")
+    fails = json.dumps(["/bin/busybox", "sh", "-c", "echo no way; exit 3"])
+    (FOLDER / "Dockerfile").write_text(f"FROM web:1.0\nRUN {fails}\n")
     with pytest.raises(Failed, match=r"(?s)docker_compose/strata-shop: .*no way"):
         call("docker_compose", {"project_src": str(FOLDER), "build": "always"})
 

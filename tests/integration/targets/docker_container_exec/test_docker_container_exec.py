@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker_container_exec, docker_container_copy and docker_host_info, in and of one container that is looked into by hand."""
+"""docker_container_exec, docker_container_copy and docker_host_info, of one container that is looked into by hand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def copied(**options) -> dict[str, tuple]:
 
 
 def test_a_program_runs_as_it_was_told():
-    said = execute("sh", "-c", 'pwd; id -u; echo "$LEVEL"; echo oops >&2; exit 3', chdir="/srv", user="1000", env={"LEVEL": "a b"})
+    script = 'pwd; id -u; echo "$LEVEL"; echo oops >&2; exit 3'
+    said = execute("sh", "-c", script, chdir="/srv", user="1000", env={"LEVEL": "a b"})
     assert (said["rc"], said["stdout"], said["stderr"]) == (3, "/srv\n1000\na b", "oops")
     big = "x" * (3 << 20)  # more than any buffer on the way holds, in both directions at once
     said = execute("cat", stdin=big, stdin_add_newline=False)
@@ -101,7 +102,8 @@ def test_a_file_is_as_it_is_declared(tmp_path):
     assert set(copied(**binary)) == {"bytes"}
     coded = {"content": base64.b64encode(data).decode(), "content_is_b64": True, "mode": "0604"}
     assert set(copied(container_path="/srv/data", **coded)) == {"bytes"}
-    assert set(copied(container_path="/srv/alias", path=str(tmp_path / "link"), local_follow=False)) == {"state", "sort", "bytes"}
+    alias = {"container_path": "/srv/alias", "path": str(tmp_path / "link"), "local_follow": False}
+    assert set(copied(**alias)) == {"state", "sort", "bytes"}
     assert inside("readlink", "/srv/alias") == str(tmp_path / "data")
 
 
@@ -120,7 +122,9 @@ def test_a_link_in_the_container_never_leads_out_of_it():
 
 
 def test_what_a_daemon_says_of_itself():
-    told = call("docker_host_info", {"containers": True, "containers_filters": {"label": "strata-test=inside"}, "images": True})
+    ours = {"containers": True, "containers_filters": {"label": "strata-test=inside"}}
+    told = call("docker_host_info", {**ours, "images": True})
+    assert "web:1.0" in [tag for one in told["images"] for tag in one["RepoTags"] or ()]
     assert [one["Names"] for one in told["containers"]] == [[f"/{NAME}"]]
     assert set(told["containers"][0]) == {"Id", "Image", "Command", "Created", "Status", "Ports", "Names"}
     by_hand = json.loads(run("docker", "info", "--format", "{{json .}}"))
@@ -129,7 +133,8 @@ def test_what_a_daemon_says_of_itself():
     for whole, count in ((False, 0), (True, 1)):
         spec = {"containers": True, "containers_all": whole, "containers_filters": {"name": [NAME]}}
         assert len(call("docker_host_info", spec)["containers"]) == count
-    more = call("docker_host_info", {"networks": True, "networks_filters": {"driver": "bridge"}, "volumes": True, "disk_usage": True})
+    bridges = {"networks": True, "networks_filters": {"driver": "bridge"}}
+    more = call("docker_host_info", {**bridges, "volumes": True, "disk_usage": True})
     hand = set(run("docker", "network", "ls", "--filter", "driver=bridge", "--format", "{{.Name}}").split())
     assert {one["Name"] for one in more["networks"]} == hand
     assert more["disk_usage"] == {"LayersSize": docker_api.ask("/system/df")["LayersSize"]}
