@@ -25,8 +25,10 @@ from .docker_compose_reading import RUNS, Seen
 from .docker_compose_wants import Wanted, Weighing
 
 _MAKES = frozenset({"create", "recreate", "update", "start"})
-_OURS = frozenset({"orphans", "restart"})
-"""What changes without Compose making anything."""
+_UNMADE = frozenset({"orphans", "restart"})
+"""What changes without anything being made."""
+_HALTED = _UNMADE | {"state", "containers"}
+"""The same, where what is there is only to stop."""
 
 
 class DockerCompose(Resource):
@@ -215,7 +217,9 @@ class DockerCompose(Resource):
         steps = []
         if any(change.field == "orphans" for change in plan.changes):
             steps.append("tidy")
-        if _MAKES & set(plan.steps) and any(change.field not in _OURS for change in plan.changes):
+        halts = plan.target == "stopped" and state.document.wanted.counts
+        unmade = _HALTED if halts else _UNMADE
+        if _MAKES & set(plan.steps) and any(change.field not in unmade for change in plan.changes):
             steps.append("up")
         if "restart" in plan.steps:
             steps.append("restart")

@@ -35,6 +35,7 @@ class Wanted:
         want: The values that are declared, by field.
         have: The values that there are, by field.
         builds: Whether an image is to be built though there is one.
+        counts: Whether each service has as many containers as it should, whatever they do.
         ended: The services that have as many containers as they should, all of which run or ended well.
     """
 
@@ -43,6 +44,7 @@ class Wanted:
     want: dict[str, dict[str, Any]] = field(default_factory=dict)
     have: dict[str, dict[str, Any]] = field(default_factory=dict)
     builds: bool = False
+    counts: bool = True
     ended: frozenset[str] = frozenset()
 
 
@@ -250,6 +252,7 @@ class Weighing:
     def _say_containers(self, found: Wanted, name: str, running: bool) -> None:
         there = self.there.get(name, [])
         number = self._number(name)
+        found.counts = found.counts and len(there) == number
         ends = running and self._is_to_end(name)
         words = Counter(
             "running" if ends and project.ran_well(one) else _STANDING.get(one["State"], "stopped") for one in there

@@ -282,13 +282,16 @@ def test_stopped_and_restarted(engine, folder):
     assert ([one.field for one in plan.changes], plan.steps) == (["restart"], ("restart",))
     assert not _resource.settled().plan(plan.state)
     resource, plan = drawn(engine, folder, state="stopped", timeout=5)
-    assert plan.steps == ("up", "stop")
-    assert "--no-start" in resource._words(plan)
+    assert plan.steps == ("stop",)
     resource.stop(engine, plan)
     assert engine.told[-1][-1] == ["stop", "--timeout=5", "db", "migrate", "side", "web"]
     for one in engine.listed:
         one.update(State="exited", Status="Exited (0) 1 second ago")
     assert found(engine, folder, state="stopped") == {}
+    resource, plan = drawn(engine, folder, state="stopped", scale={"web": 2})
+    assert ([one.name for one in plan.changes], plan.steps) == (["containers[web]"], ("up",))
+    resource.up(engine, plan)
+    assert engine.told[-1][-1] == ["up", "--detach", "--no-start", "--scale=web=2"]
 
 
 def test_absent_takes_all_of_it_and_nothing_else(engine, folder):
