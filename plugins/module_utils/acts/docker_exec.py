@@ -55,7 +55,7 @@ def run(spec: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     if check_mode:
         return {"changed": True, "rc": None, "stdout": "", "stderr": "", "msg": "not run in check mode"}
     ran = engine.execute(container, _body(spec, argv), _stdin(spec))
-    told = {"changed": True, "exec_id": ran.id}
+    told: dict[str, Any] = {"changed": True, "exec_id": ran.id}
     if spec["detach"]:
         return told
     return {**told, "rc": ran.status, "stdout": _said(spec, ran.out), "stderr": _said(spec, ran.err)}

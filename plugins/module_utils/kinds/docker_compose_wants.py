@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,8 +90,10 @@ class Weighing:
             lenient: An image that nobody has may still come.
         """
         labelled = self._label_builds()
-        hashes = self.engine.hashes(self.name, self.source, self.model, self.spec.get("profiles", ()))
+        hashes = self._hashes(self.spec.get("profiles", ()))
         found = Wanted(self.model, self._services(hashes))
+        if not found.services <= hashes.keys():  # naming a service enables it, whatever its profiles
+            hashes = {**self._hashes(["*"]), **hashes}
         running = self.spec["state"] != "stopped"
         found.want = {sort: {} for sort in ("config", "image", "containers", "health")}
         found.have = {sort: {} for sort in ("config", "image", "containers", "health")}
@@ -106,6 +108,11 @@ class Weighing:
             self._say_containers(found, name, running)
         found.ended = frozenset(name for name in found.services if self._ended_well(name))
         return found
+
+    def _hashes(self, profiles: Iterable[str], services: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """The hashes of the services that profiles enable; of others in their place, where they are given."""
+        model = self.model if services is None else {**self.model, "services": services}
+        return self.engine.hashes(self.name, self.source, model, profiles)
 
     def _services(self, enabled: Collection[str]) -> frozenset[str]:
         asked = self.spec.get("services", ())
@@ -187,8 +194,7 @@ class Weighing:
                 ids = {option: f"container:{one['Id']}" for option, (one,) in others.items()}
                 resolved[name] = {**self.all[name], **ids}
         if resolved != self.all:
-            model = {**self.model, "services": resolved}
-            again = self.engine.hashes(self.name, self.source, model, self.spec.get("profiles", ()))
+            again = self._hashes(["*"], resolved)
             hashes.update({name: again[name] for name in names if resolved[name] != self.all[name] and name in again})
         for name in names:
             if self.all[name].get("volumes_from") and self.there.get(name):

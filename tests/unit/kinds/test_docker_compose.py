@@ -51,7 +51,8 @@ class Engine:
     def hashes(self, project, source, model, profiles):
         self.processes.append("hash")
         shared = model["services"].get("side", {}).get("network_mode", "")
-        return dict(self.known["resolved" if shared.startswith("container:") else "plain"])
+        disabled = {"tool": "t1"} if "*" in profiles else {}
+        return {**disabled, **self.known["resolved" if shared.startswith("container:") else "plain"]}
 
     def version(self):
         self.processes.append("version")
@@ -245,6 +246,10 @@ def test_number_health_orphans_networks_and_volumes(engine, folder):
 def test_what_is_named_is_declared_with_what_it_needs(engine, folder):
     assert drawn(engine, folder, services=["web"])[1].state.document.wanted.services == {"web", "migrate", "db"}
     assert drawn(engine, folder, services=["web"], dependencies=False)[1].state.document.wanted.services == {"web"}
+    tool = copy.deepcopy(engine.of("db"))
+    tool["Labels"].update({"com.docker.compose.service": "tool", "com.docker.compose.config-hash": "t1"})
+    engine.listed.append({**tool, "Names": ["/shop-tool-1"]})
+    assert found(engine, folder, services=["tool"]) == {}, "naming it enables it, without its profile"
     for option, value in (("services", ["nowhere"]), ("scale", {"nowhere": 1})):
         with pytest.raises(StrataError, match="has no service nowhere"):
             drawn(engine, folder, **{option: value})
