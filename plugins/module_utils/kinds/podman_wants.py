@@ -42,8 +42,6 @@ def told(want: dict[str, Any], spec: Values, config: Values, document: Any, root
     if size:
         want["log_options"] = {**want["log_options"], "max-size": podman_words.log_size(size)}
     _networks(want, spec, config, rootless)
-    if str(want.get("userns_mode", "")).startswith("auto:") and config.get("userns_mode") == "auto":
-        want["userns_mode"] = "auto"  # which size it was asked for, nothing tells
     return want
 
 

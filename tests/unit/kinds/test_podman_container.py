@@ -221,6 +221,8 @@ def test_the_request_of_everything():
     )
     assert made["stop_signal"] == 3
     assert made["userns"] == {"nsmode": "keep-id", "value": "uid=5,gid=6"}
+    assert made["idmappings"] == {"HostUIDMapping": False, "HostGIDMapping": False, "AutoUserNs": False}
+    assert made["annotations"] == {"io.podman.annotations.userns": "keep-id:uid=5,gid=6"}
     assert made["pidns"] == {"nsmode": "host"}
     assert made["log_configuration"] == {"driver": "k8s-file", "size": 1_000_000, "options": {}}
     assert made["r_limits"] == [{"type": "nofile", "soft": 1024, "hard": 2048}]
@@ -364,6 +366,12 @@ def test_a_controller_that_was_not_delegated():
 def test_what_podman_has_not(options, words):
     with pytest.raises(StrataError, match=words):
         PodmanContainer({"name": "web", "image": IMAGE, **options})
+
+
+def test_a_range_of_its_own():
+    made = request_for(userns_mode="auto:size=4096")
+    assert made["idmappings"]["AutoUserNsOpts"] == {"Size": 4096}
+    assert made["userns"] == {"nsmode": "auto", "value": "size=4096"}
 
 
 def test_a_security_option_that_is_none():
