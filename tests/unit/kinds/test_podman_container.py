@@ -163,6 +163,32 @@ def test_what_podman_run_made_by_hand_is_what_is_declared(answer, options):
     assert fields(planned(Podman(web=answer), **options)[1]) == []
 
 
+def test_the_example_of_a_plain_user_is_what_was_made_by_hand():
+    """On a host without SELinux, Podman forgets that a label was asked for; what is made anew is asked for it again."""
+    options = {
+        "userns_mode": "keep-id",
+        "published_ports": ["8092:8080"],
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "volumes": ["/srv/www:/srv/www:ro,Z"],
+        "memory": "64m",
+    }
+    engine = Podman(uid=1000, web="rootless_keep")
+    assert fields(planned(engine, **options)[1]) == []
+    resource, plan = planned(engine, **{**options, "env": {"A": "1"}})
+    assert fields(plan) == ["env"]
+    resource._finish = lambda *args: None
+    resource.recreate(engine, plan)
+    made = next(body for verb, *_name, body in engine.told if verb == "create")
+    assert {"type": "bind", "source": "/srv/www", "destination": "/srv/www", "options": ["Z", "ro"]} in made["mounts"]
+    assert (made["userns"], made["netns"]) == ({"nsmode": "keep-id"}, {"nsmode": "pasta"})
+    assert made["portmappings"] == [
+        {"container_port": 8080, "protocol": "tcp", "host_ip": "0.0.0.0", "host_port": 8092}
+    ]
+    loosened = {**options, "volumes": ["/srv/www:/srv/www:Z"]}
+    assert fields(planned(engine, **loosened)[1]) == ["volumes"]
+
+
 @pytest.mark.parametrize("answer", ["plain", "plain_created", "hand", "every", "loose", "net", "net_created"])
 def test_an_export_declares_what_is_there(answer):
     engine = Podman(web=answer)
