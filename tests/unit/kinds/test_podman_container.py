@@ -59,7 +59,8 @@ class Podman:
         return self.pictures.get(reference)
 
     def info(self):
-        return {"host": {"cgroupControllers": ["cpu", "memory", "pids"]}}
+        own = ["cpu", "memory", "pids"]  # what systemd delegates to a user by itself
+        return {"host": {"cgroupControllers": own if self.service.user.uid else [*own, "cpuset", "io"]}}
 
     def create(self, name, body):
         self.told.append(("create", name, podman_spec.spec(body)))
@@ -138,6 +139,9 @@ EVERY = {
     "dns_servers": ["192.0.2.2", "192.0.2.1"],
     "dns_search_domains": ["b.example", "a.example"],
     "dns_opts": ["ndots:2"],
+    "etc_hosts": {"db": "192.0.2.7"},
+    "cpuset_cpus": "0",
+    "cpuset_mems": "0",
     "volumes": ["/srv/www:/a:ro", "/unnamed"],
     "mounts": [
         {"target": "/b", "source": "/srv/www", "type": "bind", "read_only": True},
@@ -242,7 +246,6 @@ def test_the_request_of_everything():
     made = request_for(
         **{**EVERY, "blkio_weight": 0},
         userns_mode="keep-id:uid=5,gid=6",
-        etc_hosts={"db": "192.0.2.7"},
         device_cgroup_rules=["c 42:* rmw"],
     )
     assert made["stop_signal"] == 3
