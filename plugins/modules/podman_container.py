@@ -153,8 +153,8 @@ options:
     type: float
   linger:
     description:
-      - Whether to let the user's processes go on without a login session, and come up at boot, where it is to run and
-        the user isn't root. Without it, it ends with the user's last session.
+      - Whether to let the user's processes go on without a login session, where it is to run and the user isn't root.
+        Without it, it ends with the user's last session.
     type: bool
     default: true
   pod:

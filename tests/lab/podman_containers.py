@@ -35,9 +35,8 @@ def look(name: str, at: str = podman_api.SOCKET) -> dict | None:
         return None
     config, host = found["Config"], dict(found["HostConfig"])
     host["Binds"] = sorted(bind for bind in host["Binds"] if not re.match("[0-9a-f]{64}:", bind))
-    host["Tmpfs"] = {
-        path: sorted(_in_bytes(word) for word in words.split(",")) for path, words in host["Tmpfs"].items()
-    }
+    rooms = {path: words.split(",") for path, words in host["Tmpfs"].items()}
+    host["Tmpfs"] = {path: sorted(map(_in_bytes, words)) for path, words in rooms.items()}
     # What the runtime is given once it starts.
     host["Annotations"], host["Ulimits"] = None, [one for one in host["Ulimits"] if one["Soft"] != RAISED]
     host["LogConfig"] = {key: value for key, value in host["LogConfig"].items() if key != "Path"}

@@ -33,6 +33,22 @@ _KEPT = ("PATH", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY"
 """Variables of this process that the service of another user has, too."""
 
 
+# Those of the unit that this process may be a part of; those that lead Podman to another host (podman(1)).
+_OTHERS = frozenset(
+    [
+        "CONTAINER_CONNECTION",
+        "CONTAINER_HOST",
+        "CONTAINER_SSHKEY",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "NOTIFY_SOCKET",
+    ]
+)
+"""Variables that no service of ours has."""
+
+
 @dataclass(frozen=True)
 class Account:
     """Whose containers they are."""
@@ -270,6 +286,4 @@ def _environment(user: Account) -> dict[str, str]:
     if user.uid:
         own["XDG_RUNTIME_DIR"] = user.runtime
         own["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={user.runtime}/bus"
-    # Those of the unit that this process may be a part of are none of a container's.
-    unit = ("INVOCATION_ID", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "JOURNAL_STREAM")
-    return {name: value for name, value in own.items() if name not in unit}
+    return {name: value for name, value in own.items() if name not in _OTHERS}

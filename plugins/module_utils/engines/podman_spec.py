@@ -14,7 +14,7 @@ from ..core.codec import CPU_PERIOD
 from ..core.errors import StrataError
 from .docker_networks import at, put
 from .docker_values import bind_options, bind_target
-from .podman_words import UNNAMED, USUAL_NETWORK, log_size, signal_name, signal_number
+from .podman_words import UNNAMED, USERNS, USUAL_NETWORK, log_size, signal_name, signal_number
 
 Document = Mapping[str, Any]
 Body = dict[str, Any]
@@ -86,7 +86,7 @@ def spec(body: Document) -> Body:
     limits = resources(host)
     if limits:
         made["resource_limits"] = limits
-    for parts in (_rates, _namespaces, _networks, _ports, _mounts, _security, _devices):
+    for parts in (_rates, _namespaces, _users, _networks, _ports, _mounts, _security, _devices):
         made.update(parts(body))
     return made
 
@@ -165,6 +165,18 @@ def _namespaces(body: Document) -> Body:
     host = body["HostConfig"]
     told = {ours: str(host.get(theirs) or "") for theirs, ours in _NAMESPACES.items()}
     return {ours: namespace(mode) for ours, mode in told.items() if mode and not _of_its_pod(body, mode)}
+
+
+def _users(body: Document) -> Body:
+    """What goes with a user namespace that has maps of its own (podman: pkg/util, ParseIDMapping)."""
+    mode = str(body["HostConfig"].get("UsernsMode") or "")
+    word, _colon, options = mode.partition(":")
+    if word not in ("keep-id", "nomap", "auto"):
+        return {}
+    maps: Body = {"HostUIDMapping": False, "HostGIDMapping": False, "AutoUserNs": word == "auto"}
+    if word == "auto" and options:
+        maps["AutoUserNsOpts"] = {"Size": int(options.partition("=")[2])}
+    return {"idmappings": maps, "annotations": {**(body.get("Annotations") or {}), USERNS: mode}}
 
 
 def _of_its_pod(body: Document, mode: str) -> bool:

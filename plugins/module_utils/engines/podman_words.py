@@ -316,13 +316,14 @@ def _mode(host: Document, networks: Collection[str]) -> str:
 
 # Users.
 
-_USERNS = "io.podman.annotations.userns"
+USERNS = "io.podman.annotations.userns"
+"""Where Podman notes the mode that was asked for."""
 
 
 def _userns(host: Document, uid: int) -> str:
     """The mode that makes such a map (podman-run(1), --userns)."""
     mode = str(host.get("UsernsMode") or "")
-    said = (host.get("Annotations") or {}).get(_USERNS)
+    said = (host.get("Annotations") or {}).get(USERNS)
     maps = (host.get("IDMappings") or {}).get("UidMap") or []
     if said or mode != "private" or not maps:
         return said or mode

@@ -38,7 +38,7 @@ def _parse_userns(value: Any) -> str:
     text = str(value).strip()
     if text in ("", "host"):
         return ""
-    if not re.fullmatch(r"(keep-id|auto|nomap)(:[a-z0-9=,:@]+)?|private|(ns|container):.+", text):
+    if not re.fullmatch(r"keep-id(:[a-z0-9=,]+)?|auto(:size=\d+)?|nomap|(ns|container):.+", text):
         raise ValueError("is no mode: use keep-id, keep-id:uid=1000,gid=1000, auto, nomap, host, ns:PATH or nothing")
     return text
 

@@ -27,11 +27,7 @@ def told(want: dict[str, Any], spec: Values, config: Values, document: Any, root
         document: What the engine says of it; None where there is none.
         rootless: Whether it is a plain user's.
     """
-    _mounts(want, config)
-    if "volumes" in want:
-        want["volumes"] = _binds(want["volumes"], config.get("volumes") or ())
-    if "tmpfs" in want:
-        want["tmpfs"] = tuple(sorted(map(_room, want["tmpfs"])))
+    _mounts(want)
     if document is not None and not want.get("privileged", config.get("privileged")):
         _capabilities(want, config, podman_words.usual_capabilities(document["Podman"]))
     if "ulimits" in want:
@@ -42,39 +38,30 @@ def told(want: dict[str, Any], spec: Values, config: Values, document: Any, root
     if size:
         want["log_options"] = {**want["log_options"], "max-size": podman_words.log_size(size)}
     _networks(want, spec, config, rootless)
-    if str(want.get("userns_mode", "")).startswith("auto:") and config.get("userns_mode") == "auto":
-        want["userns_mode"] = "auto"  # which size it was asked for, nothing tells
     return want
 
 
-# Mounts.
+# Mounts. Podman doesn't tell the long form from the short one: they are one list.
 
 
-def _mounts(want: dict[str, Any], config: Values) -> None:
-    """Podman doesn't tell the long form of a mount from the short one: they are one list."""
-    if "mounts" not in want:
-        return
-    entries = [entry_of(row) for row in want.pop("mounts") or ()]
-    for option, parse, chosen in (
-        ("volumes", docker_values.BINDS.parse, [podman_spec.bind_of(one) for one in entries if one["Type"] != "tmpfs"]),
-        ("tmpfs", docker_values.TMPFS.parse, [podman_spec.tmpfs_of(one) for one in entries if one["Type"] == "tmpfs"]),
-    ):
-        if option in want or chosen:
-            want[option] = tuple(sorted({*want.get(option, ()), *parse(chosen)}))
+def _long(spec: Values) -> list[dict[str, Any]]:
+    return [entry_of(row) for row in spec.get("mounts") or ()]
 
 
-def _binds(wanted: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
-    known = {tuple(bind.split(":")[:2]): bind for bind in there}
-    return tuple(sorted(_bind(podman_words.usual_bind(one) if ":" in one else one, known) for one in wanted))
+def _binds(short: Iterable[str], entries: Iterable[Values]) -> tuple[str, ...]:
+    """Paths and volumes to mount, however they are declared."""
+    given = docker_values.BINDS.parse(podman_spec.bind_of(one) for one in entries if one["Type"] != "tmpfs")
+    return tuple(sorted({podman_words.usual_bind(one) if ":" in one else one for one in (*short, *given)}))
 
 
-def _bind(bind: str, known: Mapping[tuple[str, ...], str]) -> str:
-    """As it is there, where that differs only in what a mount has from its source."""
-    found = known.get(tuple(bind.split(":")[:2]))
-    if found is None:
-        return bind
-    mine, theirs = (frozenset(docker_values.bind_options(one)) for one in (bind, found))
-    return found if mine <= theirs and theirs - mine <= podman_words.INHERITED else bind
+def _mounts(want: dict[str, Any]) -> None:
+    entries = _long(want)
+    rooms = docker_values.TMPFS.parse([podman_spec.tmpfs_of(one) for one in entries if one["Type"] == "tmpfs"])
+    if "volumes" in want or "mounts" in want:
+        want["volumes"] = _binds(want.get("volumes", ()), entries)
+    if "tmpfs" in want or rooms:
+        want["tmpfs"] = tuple(sorted(map(_room, {*want.get("tmpfs", ()), *rooms})))
+    want.pop("mounts", None)
 
 
 def _room(mount: str) -> str:
@@ -155,6 +142,7 @@ def completed(config: Values, spec: Values, document: Any) -> dict[str, Any]:
     full["env"] = {**(config.get("env") or {}), **own}
     rights = {_both(device): device for device in spec.get("devices", ())}
     full["devices"] = tuple(sorted(rights.get(_both(device), device) for device in config.get("devices") or ()))
+    full["volumes"] = _as_declared(config.get("volumes") or (), _binds(spec.get("volumes", ()), _long(spec)))
     for option in _UNTOLD:
         if option in spec:
             full[option] = spec[option]
@@ -166,3 +154,24 @@ _UNTOLD = ("device_cgroup_rules", "sysctls")
 
 def _both(device: str) -> str:
     return device.rpartition(":")[0]
+
+
+_ONCE = frozenset({"z", "Z", "U"})
+"""What is done to the source of a mount when the container is made (podman-run(1), --volume)."""
+
+
+def _as_declared(there: Iterable[str], declared: Iterable[str]) -> tuple[str, ...]:
+    """Mounts that there are, as they are declared where they differ only in what Podman doesn't tell."""
+    known = {_ends(bind): bind for bind in declared if ":" in bind}
+    return tuple(sorted(known[_ends(bind)] if _is_so(bind, known.get(_ends(bind))) else bind for bind in there))
+
+
+def _ends(bind: str) -> tuple[str, ...]:
+    return tuple(bind.split(":")[:2])
+
+
+def _is_so(bind: str, declared: str | None) -> bool:
+    if declared is None:
+        return False
+    told, asked = (frozenset(docker_values.bind_options(one)) for one in (bind, declared))
+    return asked - told <= _ONCE and told - asked <= podman_words.INHERITED

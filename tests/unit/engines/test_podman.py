@@ -186,6 +186,20 @@ def test_what_was_started_ends_unless_somebody_needs_it(monkeypatch):
     assert ended == ["user@1000.service"]
 
 
+def test_the_variables_of_a_service(monkeypatch):
+    monkeypatch.setenv("CONTAINER_HOST", "ssh://elsewhere/run/podman.sock")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.setenv("TOKEN", "of whoever runs this")
+    monkeypatch.setattr(podman_service.Account, "runtime", "/run/user/1000")
+    theirs = podman_service._environment(podman_service.Account("deploy", ME.uid + 1, 1000, "/home/deploy"))
+    assert theirs["HOME"] == "/home/deploy"
+    assert theirs["DBUS_SESSION_BUS_ADDRESS"] == "unix:path=/run/user/1000/bus"
+    assert theirs["https_proxy"] == "http://proxy.example.com:3128"
+    assert not {"CONTAINER_HOST", "NOTIFY_SOCKET", "TOKEN"} & theirs.keys()
+    assert "CONTAINER_HOST" not in podman_service._environment(ME)
+
+
 def test_a_folder_of_a_session_that_is_over_is_none(monkeypatch, tmp_path):
     """systemd takes it down in its own time: what is there may be on the way out."""
     started = []

@@ -59,7 +59,8 @@ class Podman:
         return self.pictures.get(reference)
 
     def info(self):
-        return {"host": {"cgroupControllers": ["cpu", "memory", "pids"]}}
+        own = ["cpu", "memory", "pids"]  # what systemd delegates to a user by itself
+        return {"host": {"cgroupControllers": own if self.service.user.uid else [*own, "cpuset", "io"]}}
 
     def create(self, name, body):
         self.told.append(("create", name, podman_spec.spec(body)))
@@ -138,6 +139,9 @@ EVERY = {
     "dns_servers": ["192.0.2.2", "192.0.2.1"],
     "dns_search_domains": ["b.example", "a.example"],
     "dns_opts": ["ndots:2"],
+    "etc_hosts": {"db": "192.0.2.7"},
+    "cpuset_cpus": "0",
+    "cpuset_mems": "0",
     "volumes": ["/srv/www:/a:ro", "/unnamed"],
     "mounts": [
         {"target": "/b", "source": "/srv/www", "type": "bind", "read_only": True},
@@ -161,6 +165,32 @@ EVERY = {
 @pytest.mark.parametrize(("answer", "options"), [("hand", HAND), ("every", EVERY)])
 def test_what_podman_run_made_by_hand_is_what_is_declared(answer, options):
     assert fields(planned(Podman(web=answer), **options)[1]) == []
+
+
+def test_the_example_of_a_plain_user_is_what_was_made_by_hand():
+    """On a host without SELinux, Podman forgets that a label was asked for; what is made anew is asked for it again."""
+    options = {
+        "userns_mode": "keep-id",
+        "published_ports": ["8092:8080"],
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "volumes": ["/srv/www:/srv/www:ro,Z"],
+        "memory": "64m",
+    }
+    engine = Podman(uid=1000, web="rootless_keep")
+    assert fields(planned(engine, **options)[1]) == []
+    resource, plan = planned(engine, **{**options, "env": {"A": "1"}})
+    assert fields(plan) == ["env"]
+    resource._finish = lambda *args: None
+    resource.recreate(engine, plan)
+    made = next(body for verb, *_name, body in engine.told if verb == "create")
+    assert {"type": "bind", "source": "/srv/www", "destination": "/srv/www", "options": ["Z", "ro"]} in made["mounts"]
+    assert (made["userns"], made["netns"]) == ({"nsmode": "keep-id"}, {"nsmode": "pasta"})
+    assert made["portmappings"] == [
+        {"container_port": 8080, "protocol": "tcp", "host_ip": "0.0.0.0", "host_port": 8092}
+    ]
+    loosened = {**options, "volumes": ["/srv/www:/srv/www:Z"]}
+    assert fields(planned(engine, **loosened)[1]) == ["volumes"]
 
 
 @pytest.mark.parametrize("answer", ["plain", "plain_created", "hand", "every", "loose", "net", "net_created"])
@@ -216,11 +246,12 @@ def test_the_request_of_everything():
     made = request_for(
         **{**EVERY, "blkio_weight": 0},
         userns_mode="keep-id:uid=5,gid=6",
-        etc_hosts={"db": "192.0.2.7"},
         device_cgroup_rules=["c 42:* rmw"],
     )
     assert made["stop_signal"] == 3
     assert made["userns"] == {"nsmode": "keep-id", "value": "uid=5,gid=6"}
+    assert made["idmappings"] == {"HostUIDMapping": False, "HostGIDMapping": False, "AutoUserNs": False}
+    assert made["annotations"] == {"io.podman.annotations.userns": "keep-id:uid=5,gid=6"}
     assert made["pidns"] == {"nsmode": "host"}
     assert made["log_configuration"] == {"driver": "k8s-file", "size": 1_000_000, "options": {}}
     assert made["r_limits"] == [{"type": "nofile", "soft": 1024, "hard": 2048}]
@@ -364,6 +395,12 @@ def test_a_controller_that_was_not_delegated():
 def test_what_podman_has_not(options, words):
     with pytest.raises(StrataError, match=words):
         PodmanContainer({"name": "web", "image": IMAGE, **options})
+
+
+def test_a_range_of_its_own():
+    made = request_for(userns_mode="auto:size=4096")
+    assert made["idmappings"]["AutoUserNsOpts"] == {"Size": 4096}
+    assert made["userns"] == {"nsmode": "auto", "value": "size=4096"}
 
 
 def test_a_security_option_that_is_none():
