@@ -296,9 +296,12 @@ class Container(Replacing):
             if field.name in plan.want and field.at:
                 field.at.write(body, plan.want[field.name])
         body["Image"] = self.spec.get("image") or plan.state.config["image"]
-        declared = {target: option for option, target in docker_wants.targets(self.spec)}
-        docker_carry.finish(body, declared)
+        docker_carry.finish(body, self.mounted())
         return body
+
+    def mounted(self) -> dict[str, str]:
+        """The paths at which something is declared to be mounted, and the option that holds it in a request."""
+        return {target: option for option, target in docker_wants.targets(self.spec)}
 
     def pull(self, engine: DockerImages, plan: Plan) -> None:
         reference = self.reference(self.spec["image"])

@@ -92,6 +92,14 @@ class PodmanContainer(Container):
         names = [str(mount.get("Name")) for mount in document["Mounts"] if mount["Type"] == "volume"]
         return [name for name in names if podman_words.UNNAMED.fullmatch(name)]
 
+    def mounted(self) -> dict[str, str]:
+        rooms = {row["target"] for row in self.spec.get("mounts", ()) if row["type"] == "tmpfs"}
+        words = {"mounts": "volumes"}  # what podman_wants makes of them
+        return {
+            target: "tmpfs" if target in rooms else words.get(option, option)
+            for target, option in super().mounted().items()
+        }
+
     def make(self, engine: PodmanImages, name: str, body: dict[str, Any]) -> str:
         made, warned = engine.create(name, body)
         if warned:

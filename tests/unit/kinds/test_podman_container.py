@@ -242,6 +242,20 @@ def test_the_request_of_the_example():
     assert (made["env"], made["httpproxy"]) == ({}, False)
 
 
+def test_the_long_form_of_a_mount_is_asked_for():
+    long = [
+        {"target": "/b", "source": "/srv/www", "type": "bind", "read_only": True},
+        {"target": "/scratch", "type": "tmpfs", "tmpfs_size": "1m"},
+    ]
+    request = request_for(mounts=long, volumes=["/srv/www:/a:ro"], tmpfs=["/t"])
+    assert {one["destination"]: one["type"] for one in request["mounts"]} == {
+        "/a": "bind",
+        "/b": "bind",
+        "/scratch": "tmpfs",
+        "/t": "tmpfs",
+    }
+
+
 def test_the_request_of_everything():
     made = request_for(
         **{**EVERY, "blkio_weight": 0},
