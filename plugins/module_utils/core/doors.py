@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole of the doors that open on no single kind: ``stack``, ``stack_export``, ``guests_info``, ``host_info``."""
+"""The whole of the doors that open on no single kind: of stacks, of guests, of a host, and of what only acts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from . import record
 from .codec import parse_name
 from .converge import guarded
 from .errors import Errors, StrataError
+from .field import Field, arguments, decode
 from .plan import State
 from .resource import Resource
 from .stack import Stack
@@ -138,3 +139,10 @@ def survey_host(subjects: Mapping[str, Subject], host: Any) -> None:
         return survey({name: subject for name, subject in subjects.items() if asked is None or name in asked}, host)
 
     guarded(module, work)
+
+
+def act(fields: Iterable[Field], work: Callable[[Mapping[str, Any], bool], dict[str, Any]]) -> None:
+    """Options in, something done or told that is no state to converge to, result out."""
+    fields = tuple(fields)
+    module = AnsibleModule(argument_spec=arguments(fields), supports_check_mode=True)
+    guarded(module, lambda: work(decode(fields, module.params), module.check_mode))

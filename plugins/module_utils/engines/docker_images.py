@@ -32,6 +32,19 @@ class DockerImages(Docker):
         found: list[Document] = self._do(lambda client: client.images())
         return found
 
+    def listed(self, sort: str, filters: Mapping[str, Any], whole: bool) -> list[Document]:
+        """Short descriptions of containers, images, networks or volumes.
+
+        Args:
+            sort: Of which.
+            filters: The daemon's own, each with its values.
+            whole: Whether containers that don't run are among them.
+        """
+        asked = {"filters": json.dumps(filters), **({"all": "true"} if whole and sort == "containers" else {})}
+        path = f"/{sort}/json" if sort in ("containers", "images") else f"/{sort}"
+        found = self._do(lambda client: client._result(client._get(client._url(path), params=asked), True))
+        return list((found.get("Volumes") if sort == "volumes" else found) or ())
+
     def history(self, image: str) -> list[Document]:
         """The steps that made an image, the last one first."""
         found: list[Document] = self._do(lambda client: client.history(image))

@@ -34,3 +34,14 @@ CONFIG
 systemctl is-active --quiet strata-registry ||
     systemd-run --quiet --collect --unit strata-registry docker-registry serve /srv/registry/config.yml
 until python3 -c 'import socket; socket.create_connection(("127.0.0.1", 5019))' 2>/dev/null; do sleep 1; done
+
+mkdir -p /srv/shop
+cat >/srv/shop/compose.yaml <<'COMPOSE'
+services:
+  web:
+    image: "web:1.0"
+    healthcheck: {test: [CMD, /bin/busybox, "true"], interval: 30s, start_period: 30s, start_interval: 1s}
+    volumes: ["store:/data"]
+  worker: {image: "web:1.0", depends_on: [web]}
+volumes: {store: {}}
+COMPOSE

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec, docker_host
 from ansible_collections.strata.virt.plugins.module_utils.core import doors
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import info_fields
 from ansible_collections.strata.virt.plugins.module_utils.core.field import arguments
@@ -25,6 +26,8 @@ DOORS_WITHOUT_A_KIND = {
     "stack_export": doors.EXPORT_OPTIONS,
     "guests_info": doors.guests_options(GUESTS),
     "host_info": doors.survey_options(SUBJECTS),
+    "docker_container_exec": arguments(docker_exec.FIELDS),
+    "docker_host_info": arguments(docker_host.FIELDS),
 }
 
 
