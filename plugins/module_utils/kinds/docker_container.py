@@ -27,7 +27,6 @@ _QUOTA = ("cpu_quota", "cpu_period")
 
 class DockerContainer(Replacing):
     kind = "docker_container"
-    guest = "docker"
     rank = 60
     fields = FIELDS
     states = {"started": "running", "present": None, "healthy": "running", "stopped": "stopped", "absent": "absent"}

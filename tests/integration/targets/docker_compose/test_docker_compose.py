@@ -244,7 +244,7 @@ ALL = {"db-1", "migrate-1", "web-1", "side-1"}
 @pytest.fixture
 def shop():
     """A project of files: what is built, waited for, ends, shares, and what only a profile enables."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)  # of a run that was cut short
     FOLDER.mkdir()
     (FOLDER / "compose.yaml").write_text(COMPOSE)
     (FOLDER / ".env").write_text("TITLE=a $ sign\n")
