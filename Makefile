@@ -1,7 +1,7 @@
 # Every target is a script of the same name: without make, run scripts/demo or scripts/test.
-.PHONY: demo test lint sanity unit integration bench lab lab-reset lab-down clean
+.PHONY: demo teardown test lint sanity unit integration bench lab lab-reset lab-down clean
 
-demo test lint sanity unit bench clean:
+demo teardown test lint sanity unit bench clean:
 	@scripts/$@
 
 integration: # KIND=cgroup for one kind only

@@ -87,6 +87,23 @@ own_lab_hosts_down() {
     "$scripts/lab" down -e lab_name=test >/dev/null
 }
 
+# says_unchanged COMMAND…: runs it; fails where Ansible's recap says that a host was changed, or that none was looked at.
+says_unchanged() {
+    local log=$cache/unchanged.$$
+    "$@" | tee "$log" || return
+    if ! grep -qE '^[^ ]+ +: ok=[1-9]' "$log" || grep -E '^[^ ]+ +: ok=.* changed=[1-9]' "$log"; then
+        echo "does not leave everything as it is: $*" >&2
+        rm "$log"
+        return 1
+    fi
+    rm "$log"
+}
+
+# Whether a container on this machine can stand in for a lab host, and is worth it: root's, where lab hosts are emulated.
+containable() {
+    ((EUID == 0)) && unshare --mount true 2>/dev/null && ! { [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; }
+}
+
 push() { # push HOST, ITS FOLDER, FILES…
     rsync --archive --delete --exclude __pycache__ --rsh "ssh -F $ssh_config" --rsync-path "mkdir -p $2 && rsync" "${@:3}" "$1:$2/"
 }

@@ -111,13 +111,13 @@ class _Answers(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Keep what it returned."""
-        if hasattr(result, "host"):  # ansible-core 2.19 and later
+        if hasattr(result, "host"):  # newer versions of ansible-core; 2.18 has it under another name
             self.told[result.host.get_name()] = result.result
         else:
             self.told[result._host.get_name()] = result._result
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Keep what is wrong."""
+        """Keep what is wrong. The second parameter is Ansible's own: nothing is ignored here."""
         self.v2_runner_on_ok(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -131,9 +131,9 @@ class _Questions(TaskQueueManager):
     def load_callbacks(self) -> None:
         """Let one listen that keeps the answers."""
         self.answers = _Answers()
-        if hasattr(self.answers, "_init_callback_methods"):  # what the loader of plugins does, from 2.20 on
+        if hasattr(self.answers, "_init_callback_methods"):  # what the loader of plugins does in newer versions
             self.answers._init_callback_methods()
-        if hasattr(self, "_stdout_callback"):  # before 2.20 that one is kept apart
+        if hasattr(self, "_stdout_callback"):  # 2.18 keeps that one apart
             self._stdout_callback = self.answers
         else:
             self._callback_plugins = [self.answers]

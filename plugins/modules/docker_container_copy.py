@@ -80,10 +80,10 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A page of the web server
+- name: What is said to who logs in
   strata.virt.docker_container_copy:
     container: api
-    container_path: /data/motd
+    container_path: /etc/motd
     content: "Down for maintenance on Sunday\n"
     mode: "0644"
 """
@@ -110,18 +110,18 @@ container_path:
   description: The path in the container, with O(follow=true) that which the link leads to.
   returned: always
   type: str
-  sample: /data/motd
+  sample: /etc/motd
 resource:
   description: What is there.
   returned: always
   type: dict
   sample:
-    name: /data/motd
+    name: /etc/motd
     status: present
     owner: null
-    options: {container_path: /data/motd, mode: "0644", owner_id: 0, group_id: 0}
+    options: {container_path: /etc/motd, mode: "0644", owner_id: 0, group_id: 0}
     running: null
-    facts: {path: /data/motd}
+    facts: {path: /etc/motd}
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

@@ -95,11 +95,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: The database's tables, once
+- name: A folder for what it keeps, once
   strata.virt.docker_container_exec:
     container: api
-    argv: [/bin/busybox, touch, /data/tables]
-    creates: /data/tables
+    argv: [/bin/busybox, mkdir, /cache]
+    creates: /cache
+    user: "0"
 """
 
 RETURN = r"""
@@ -127,7 +128,7 @@ msg:
   description: Why nothing ran.
   returned: when nothing ran
   type: str
-  sample: skipped, since /data/tables exists
+  sample: skipped, since /cache exists
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec

@@ -95,7 +95,7 @@ options:
         type: str
   path:
     description:
-      - Where its volumes are on the host.
+      - Where its volumes are on the host. Pools of the types V(iscsi-direct), V(rbd) and V(gluster) have none.
     type: str
   mode:
     description:

@@ -177,7 +177,7 @@ def starts(bench: Bench, subject: Subject, declare: Callable[[int, Path], list[d
     def all_of_them(state: str, **more: object) -> float:
         resources = [{kind: {**options, "state": state} for kind, options in entry.items()} for entry in entries]
         arguments.write_text(json.dumps({"name": "bench", "prune": True, "resources": resources, **more}))
-        return float(bench.target("apply", str(arguments))[0])  # type: ignore[arg-type]
+        return bench.target("apply", str(arguments))[0]
 
     bench.says(f"{STARTED} {subject.noun}, started")
     took = {}

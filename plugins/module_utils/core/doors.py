@@ -108,11 +108,12 @@ def list_guests(kinds: Callable[[str], type[Resource] | None], guests: Mapping[s
         for word in guests if asked is None else asked:
             kind = kinds(guests[word])
             if kind is None:
-                continue
+                raise StrataError(f"there is no kind {guests[word]!r}", option="engines", value=word)
             try:
                 engine = kind.open({})
-                states = kind.read_many(engine, None)
-                found += [guest(kind, engine, name, state) for name, state in sorted(states.items()) if state.exists]
+                states = sorted(kind.read_many(engine, None).items())
+                told = [guest(kind, engine, name, state) for name, state in states if state.exists]
+                found += [{"engine": word, **one} for one in told]
             except StrataError as error:
                 unread[word] = str(error)
         return {"guests": found, "unread": unread}
@@ -123,7 +124,7 @@ def list_guests(kinds: Callable[[str], type[Resource] | None], guests: Mapping[s
 def guest(kind: type[Resource], engine: Any, name: str, state: State) -> dict[str, Any]:
     """What an inventory says of a guest."""
     told = {"addresses": [], "networks": [], "labels": {}, **kind.reached(engine, name, state)}
-    return {"engine": kind.guest, "guest": name, "state": state.status, "owner": state.owner, **told}
+    return {"guest": name, "state": state.status, "owner": state.owner, **told}
 
 
 def survey_options(subjects: Iterable[str]) -> dict[str, Any]:

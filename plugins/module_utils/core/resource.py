@@ -37,7 +37,6 @@ class Resource:
         layered: The engine keeps a stored configuration beside what runs. Storing is then the verb ``configure``;
             bringing it into the running workload is ``update`` (live) or ``restart``. Where there is one layer,
             ``update`` changes it and what it can't change is done by ``recreate``.
-        guest: What the engine is called in the connection ``guest``; none: nothing of this kind is a guest.
     """
 
     kind: ClassVar[str]
@@ -53,7 +52,6 @@ class Resource:
     busy: ClassVar[frozenset[str]] = frozenset({"running"})
     listed: ClassVar[bool] = True
     layered: ClassVar[bool] = False
-    guest: ClassVar[str] = ""
 
     def __init__(
         self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None

@@ -80,8 +80,8 @@ def refresh(*units: str) -> dict[str, str]:
     """Have systemd know these units as they are on disk, which takes reading all units anew only where it knows others.
 
     A unit that isn't in its memory is read when somebody asks for it, as this does: ``systemctl daemon-reload`` would
-    run every generator and read some hundred files for it. Before systemd 246 the folders of drop-ins were looked for
-    at a reload only, hence the look at what it has found.
+    run every generator and read some hundred files for it. That it has found every drop-in, and the
+    unit's own file, is seen by their names: NeedDaemonReload= compares what it has found with what that is now.
 
     Returns:
         What each of them does, its ActiveState.
@@ -133,12 +133,10 @@ def want(unit: str, target: str) -> bool:
     return True
 
 
-def unwant(unit: str) -> bool:
-    """Have no target start a unit at boot; whether one did."""
-    links = glob.glob(f"{glob.escape(UNITS)}/*.wants/{glob.escape(unit)}")
-    for link in links:
+def unwant(unit: str) -> None:
+    """Have no target start a unit at boot."""
+    for link in glob.glob(f"{glob.escape(UNITS)}/*.wants/{glob.escape(unit)}"):
         files.remove(link)
-    return bool(links)
 
 
 def enable(*units: str) -> None:

@@ -17,7 +17,7 @@ from .docker_fields import FIELDS
 
 class DockerContainer(Container):
     kind = "docker_container"
-    guest = engine = "docker"
+    engine = "docker"
     fields = FIELDS
 
     @classmethod

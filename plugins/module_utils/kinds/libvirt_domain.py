@@ -29,7 +29,6 @@ _BALLOON_STILL = 2.0  # seconds without an answer; QEMU reports a moving balloon
 
 class LibvirtDomain(StoredXml):
     kind = "libvirt_domain"
-    guest = "libvirt"
     rank = 60
     layered = True
     states = {

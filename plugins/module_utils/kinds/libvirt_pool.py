@@ -37,6 +37,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "gluster": ("source.hosts", "source.name"),
     "zfs": ("source.name",),
 }
+_NO_FOLDER = ("iscsi-direct", "rbd", "gluster")  # whose volumes the host has no paths for (storagepool.rng)
 
 
 def _parse_mode(value: Any) -> str:
@@ -134,6 +135,15 @@ class LibvirtPool(LibvirtStored):
             value = self.spec.get(outer)
             if not (value.get(inner) if inner and value else value):
                 raise StrataError(f"is needed for a pool of type {self.spec['type']}", option=option)
+
+        for option in ("path", "mode", "owner", "group"):
+            if self.spec["type"] in _NO_FOLDER and self.spec.get(option) is not None:
+                raise StrataError(
+                    f"is nothing that a pool of type {self.spec['type']} has",
+                    option=option,
+                    value=self.spec[option],
+                    hint="Leave it out: its volumes are not on this host",
+                )
 
     def _refuse_delete(self, state: State) -> None:
         if state.status != "active" and state.config.get("type") not in FOLDERS:

@@ -47,7 +47,6 @@ class Container(State):
 
 class LxcContainer(Resource):
     kind = "lxc_container"
-    guest = "lxc"
     rank = 60
     layered = True
     fields = (

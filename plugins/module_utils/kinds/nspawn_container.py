@@ -33,7 +33,6 @@ class NspawnContainer(Resource):
     kind = "nspawn_container"
     rank = 50
     layered = True
-    guest = "nspawn"
     states = {"started": "running", "present": None, "stopped": "stopped", "absent": "absent"}
     moves = {
         ("stopped", "running"): ("start",),

@@ -21,7 +21,7 @@ from .podman_fields import FIELDS
 
 class PodmanContainer(Container):
     kind = "podman_container"
-    guest = engine = "podman"
+    engine = "podman"
     usual = "podman"
     reference = staticmethod(tagged)
     fields = FIELDS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.examples.documented import ENGINES, GUESTS, WORKLOADS, declarations, takes_away
+from tests.integration.examples.documented import ENGINES, GUESTS, WORKLOADS, declarations, looks, takes_away
 from tests.lab.driver import UTILS, call, run
 
 HOST = Path(__file__).with_name("host.sh")
@@ -39,9 +39,32 @@ def test_made(door, options):
     foretold_and_done_once(door, options)
 
 
+def seen(doors: list[str]):
+    return pytest.mark.parametrize(
+        ("door", "options"),
+        [pytest.param(door, options, id=f"{door}: {task}") for door, task, options in looks(doors)],
+    )
+
+
+def tells_of_something(door: str, options: dict) -> None:
+    told = call(door, options)
+    assert not told.get("changed")
+    assert any(isinstance(value, list) and value for value in told.values()), told
+
+
+@seen(ENGINES)
+def test_made_is_seen(door, options):
+    tells_of_something(door, options)
+
+
 @each(GUESTS)
 def test_guests_made(door, options):
     foretold_and_done_once(door, options)
+
+
+@seen(GUESTS)
+def test_guests_made_are_seen(door, options):
+    tells_of_something(door, options)
 
 
 @each([*GUESTS, *ENGINES], gone=True)

@@ -15,6 +15,7 @@ from ansible.plugins.loader import inventory_loader
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.strata.virt.plugins.inventory import guests as module
+from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import GUESTS, KINDS
 
 HOSTS = {
     "all": {
@@ -68,6 +69,12 @@ def read(tmp_path, **options):
 def variables(made, name):
     manager, all_of_them = made
     return all_of_them.get_vars(host=manager.get_host(name))
+
+
+def test_it_asks_for_the_engines_that_there_are():
+    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    assert options["engines"]["choices"] == list(GUESTS)
+    assert set(GUESTS.values()) <= set(KINDS)
 
 
 def test_guests_are_hosts_in_groups(tmp_path, asked):

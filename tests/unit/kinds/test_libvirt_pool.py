@@ -96,6 +96,10 @@ def test_a_change_waits_for_a_restart_or_does_one():
         ({"type": "dir"}, "path: is needed for a pool of type dir"),
         ({"type": "netfs", "path": "/mnt", "source": {"dir": "/export"}}, r"source\.hosts: is needed"),
         ({"type": "logical"}, r"source\.name: is needed for a pool of type logical"),
+        (
+            {"type": "rbd", "source": {"name": "rbd", "hosts": ["ceph"]}, "path": "/mnt"},
+            "path: is nothing that a pool of type rbd has.*Leave it out",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, words):

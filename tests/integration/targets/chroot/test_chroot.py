@@ -23,7 +23,9 @@ TOP = Path("/srv/strata-test-chroot")
 ELSEWHERE = Path("/srv/strata-test-elsewhere")
 DATA = TOP / "data"
 UNITS = Path("/etc/systemd/system")
-RESOLVER = run("findmnt", "--noheadings", "--output=FSTYPE", "--target=/etc/resolv.conf")
+RESOLVER, DEVICES = (
+    run("findmnt", "--noheadings", "--output=FSTYPE", f"--target={path}") for path in ("/etc/resolv.conf", "/dev")
+)
 BINDS = [{"source": str(DATA), "path": "/data", "read_only": True}]
 
 
@@ -106,7 +108,7 @@ class TestChroot(Convergence):
             "mounts": {
                 "/proc": "proc nodev noexec nosuid",
                 "/sys": "sysfs nodev noexec nosuid ro",
-                "/dev": "devtmpfs noexec nosuid",
+                "/dev": f"{DEVICES} noexec nosuid",
                 "/dev/pts": "devpts noexec nosuid",
                 "/etc/resolv.conf": f"{RESOLVER} nodev noexec nosuid ro",
                 "/data": "tmpfs ro",
@@ -115,7 +117,7 @@ class TestChroot(Convergence):
         seen_b={
             "mounts": {
                 "/proc": "proc nodev noexec nosuid",
-                "/dev": "devtmpfs noexec nosuid",
+                "/dev": f"{DEVICES} noexec nosuid",
                 "/tmp": "tmpfs nodev nosuid",
                 "/srv/d": "tmpfs",
             }

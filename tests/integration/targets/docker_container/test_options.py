@@ -17,6 +17,7 @@ from tests.lab.docker_containers import again, differences, look, pid
 from tests.lab.driver import Failed, call, run
 
 IDLE = {"state": "present"}
+ALONE = {"network_mode": "none"}
 BOX = "/bin/busybox"
 REGISTRY = "127.0.0.1:5018"
 EVERYTHING = {
@@ -178,18 +179,19 @@ class TestOptions(Harness):
         # Checks come quickly only until it is healthy: each of them costs a process.
         often = {"interval": "60s", "start_period": "60s", "start_interval": "1s"}
         beats = {"test": ["CMD", BOX, "wget", "-qO-", "http://127.0.0.1:8080/"], **often}
-        spec = {"image": "web:1.0", "volumes": ["/srv/www:/srv/www:ro"], "healthcheck": beats, "state": "healthy"}
+        page = ["/srv/www:/srv/www:ro"]
+        spec = {"image": "web:1.0", "volumes": page, "healthcheck": beats, "state": "healthy", **ALONE}
         done = self.foretold(spec)
         assert done["container"]["State"]["Health"]["Status"] == "healthy"
         self.unchanged(spec)
-        sick = {"image": "web:1.0", "healthcheck": {**beats, "test": ["CMD", BOX, "cat", "/nowhere"]}}
+        sick = {"image": "web:1.0", "healthcheck": {**beats, "test": ["CMD", BOX, "cat", "/nowhere"]}, **ALONE}
         with pytest.raises(Failed, match=r"waited .* to become healthy: its health check fails, saying: .*nowhere"):
             self.apply({**sick, "state": "healthy", "healthy_wait_timeout": 4}, name=f"{self.name}2")
         with pytest.raises(Failed, match="state is 'stopped'; it left with status 3, saying: no way"):
-            self.apply({"image": "web:broken", "recreate": True}, name=f"{self.name}3")
+            self.apply({"image": "web:broken", "recreate": True, **ALONE}, name=f"{self.name}3")
 
     def test_states_and_how_it_is_stopped(self):
-        spec = {"image": "web:1.0", "stop_signal": "SIGUSR1", "stop_timeout": 30}
+        spec = {"image": "web:1.0", "stop_signal": "SIGUSR1", "stop_timeout": 30, **ALONE}
         self.apply({**spec, **IDLE})
         self.sees({"Running": False})
         assert self.foretold({**spec, "paused": True})["changed"]
@@ -205,13 +207,13 @@ class TestOptions(Harness):
         self.unchanged({"state": "stopped"})
 
     def test_a_job(self):
-        job = {"image": "web:1.0", "command": [BOX, "echo", "done"], "detach": False}
+        job = {"image": "web:1.0", "command": [BOX, "echo", "done"], "detach": False, **ALONE}
         done = self.foretold(job)
         assert (done["status"], done["container"]["Output"]) == (0, "done\n")
         assert self.apply({**job, "cleanup": True})["container"]["Output"] == "done\n", "of this run alone"
         assert look(self.name) is None
         with pytest.raises(Failed, match="it left with status 3, saying: no way"):
-            self.apply({"image": "web:broken", "detach": False, "cleanup": True})
+            self.apply({"image": "web:broken", "detach": False, "cleanup": True, **ALONE})
         assert look(self.name) is None
 
     def test_pulled_from_a_registry(self, registry):

@@ -143,6 +143,7 @@ class TestLibvirtPool(Convergence):
         assert (root.get("type"), root.find(place).attrib) == (sort, said)
 
     def test_a_type_that_this_libvirt_lacks_is_refused(self):
-        spec = {"type": "rbd", "source": {"name": "rbd", "hosts": ["ceph.example.com"]}, "state": "inactive"}
+        source = {"name": "rbd", "hosts": ["ceph.example.com"]}
+        spec = {"type": "rbd", "source": source, "path": None, "state": "inactive"}
         with pytest.raises(Failed, match=r"missing backend for pool type.*Install the package of libvirt's storage"):
             self.apply(spec, self.case.another(self.name, "-rbd"))

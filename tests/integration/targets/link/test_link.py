@@ -243,6 +243,7 @@ class TestBridge(Convergence):
         with pytest.raises(Failed, match="type: is required"):
             self.apply({"mtu": 1400}, check=True)
 
+    @pytest.mark.machine  # systemd-networkd, which provisioning enables
     def test_persistent_links_are_in_files_of_networkd(self):
         spec = {**self.case.a, "persistent": True}
         self.foretold(spec)
@@ -414,6 +415,7 @@ CHANGED = {
 }
 
 
+@pytest.mark.machine  # modules of the kernel
 def test_every_type_on_the_host_and_in_a_namespace(netns):
     owner = "test-every-link"
 

@@ -135,7 +135,7 @@ class TestSet(Convergence):
             "one is not pinned": lambda name: run("umount", FOLDER / name / "ipc"),
             "another one is pinned": lambda name: run("mount", "--bind", "/proc/self/ns/ipc", FOLDER / name / "ipc"),
             "no note": lambda name: (FOLDER / name / "note").unlink(),
-            "another name": into("uts", "sh", "-c", "echo other >/proc/sys/kernel/hostname"),
+            "another name": into("uts", "hostname", "other"),
             "no loopback": into("net", "ip", "link", "set", "lo", "down"),
         },
         touches=("engines.pinned.make", "engines.pinned.set_hostname", "engines.pinned.set_loopback"),

@@ -262,6 +262,7 @@ class TestNetns(Convergence):
         with pytest.raises(Failed, match=r"routes\[default\]: the kernel refuses it"):
             call("netns", {"name": self.case.name, "routes": [{"to": "default", "via": "10.1.1.1"}]})
 
+    @pytest.mark.machine  # modules of the kernel
     def test_it_is_made_again_at_boot(self):
         """What systemd starts is what was declared, whatever has become of it meanwhile."""
         name, beside = self.case.name, f"{self.case.name}-2"
