@@ -236,10 +236,19 @@ def _manages(user: Account) -> bool:
 
 def _leave(user: Account, unit: str) -> None:
     """End what was started for the task alone, unless somebody has come to need it meanwhile."""
-    known = files.read(f"/run/systemd/users/{user.uid}") or ""  # systemd: src/login/logind-user.c, user_save
-    sessions = any(line.partition("=")[2] for line in known.splitlines() if line.startswith("SESSIONS="))
-    if not user.lingers and not sessions:
+    if not user.lingers and not any(map(_logged_in, _noted(f"/run/systemd/users/{user.uid}", "SESSIONS"))):
         command.run(["systemctl", "stop", unit], check=False)
+
+
+def _logged_in(session: str) -> bool:
+    """Whether a session is somebody's login: from systemd 256 on, the user's own systemd has one, too."""
+    return not " ".join(_noted(f"/run/systemd/sessions/{session}", "CLASS")).startswith("manager")
+
+
+def _noted(path: str, key: str) -> list[str]:
+    """Words that logind notes of a user or a session (systemd: src/login, user_save, session_save)."""
+    lines = (files.read(path) or "").splitlines()
+    return next((line.partition("=")[2].split() for line in lines if line.startswith(f"{key}=")), [])
 
 
 def _started(podman: str, user: Account) -> Service:
