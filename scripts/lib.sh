@@ -99,6 +99,12 @@ says_unchanged() {
     rm "$log"
 }
 
+# The targets most of whose tests need no machine of their own; those that do are marked with machine.
+contained=(
+    chroot docker_compose docker_container_exec docker_image docker_login docker_network docker_prune docker_volume libvirt_domain
+    libvirt_network libvirt_pool libvirt_volume link namespace netns nspawn_image overlay qemu_image rootfs seccomp_profile
+)
+
 # Whether a container on this machine can stand in for a lab host, and is worth it: root's, where lab hosts are emulated.
 containable() {
     ((EUID == 0)) && unshare --mount true 2>/dev/null && ! { [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; }
