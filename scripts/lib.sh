@@ -87,17 +87,24 @@ own_lab_hosts_down() {
     "$scripts/lab" down -e lab_name=test >/dev/null
 }
 
+# aloud COMMAND…: what it prints is seen, and is there to be read, too.
+aloud() { "$@" | tee >(cat >&2); }
+
 # says_unchanged COMMAND…: runs it; fails where Ansible's recap says that a host was changed, or that none was looked at.
 says_unchanged() {
-    local log=$cache/unchanged.$$
-    "$@" | tee "$log" || return
-    if ! grep -qE '^[^ ]+ +: ok=[1-9]' "$log" || grep -E '^[^ ]+ +: ok=.* changed=[1-9]' "$log"; then
+    local said
+    said=$(aloud "$@") || return
+    if ! grep -qE '^[^ ]+ +: ok=[1-9]' <<<"$said" || grep -E '^[^ ]+ +: ok=.* changed=[1-9]' <<<"$said"; then
         echo "does not leave everything as it is: $*" >&2
-        rm "$log"
         return 1
     fi
-    rm "$log"
 }
+
+# The targets most of whose tests need no machine of their own; those that do are marked with machine.
+contained=(
+    chroot docker_compose docker_container_exec docker_image docker_login docker_network docker_prune docker_volume libvirt_domain
+    libvirt_network libvirt_pool libvirt_volume link namespace netns nspawn_image overlay qemu_image rootfs seccomp_profile
+)
 
 # Whether a container on this machine can stand in for a lab host, and is worth it: root's, where lab hosts are emulated.
 containable() {

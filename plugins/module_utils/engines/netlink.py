@@ -65,6 +65,23 @@ def _listed(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
+def _request(kind: int, flags: int, fields: Mapping[str, Any], attributes: Mapping[str, Any]) -> bytes:
+    message = _class(kind)()
+    for name, value in fields.items():
+        message[name] = value
+    message["attrs"] = _listed(attributes)
+    message["header"]["type"] = kind
+    message["header"]["flags"] = flags
+    message.encode()
+    return bytes(message.data)
+
+
+@functools.cache
+def _dump_request(kind: int, attributes: tuple[tuple[str, Any], ...]) -> bytes:
+    """What asks for all objects of a sort: the same in every namespace, and dearer to encode than to send."""
+    return _request(kind, _REQUEST | _DUMP, {}, dict(attributes))
+
+
 _WANTED = re.compile(
     r"(IFLA_(IFNAME|MTU|ADDRESS|MASTER|LINK|LINK_NETNSID|IFALIAS|LINKINFO|INFO_KIND|INFO_DATA|(VLAN|MACVLAN|IPVLAN|VXLAN|TUN)_.*"
     r"|BR_(VLAN_FILTERING|STP_STATE|FORWARD_DELAY)|BOND_(MODE|MIIMON))"
@@ -156,7 +173,7 @@ class Netlink:
         """
         with self._turn:
             while True:
-                self._send(kind, _REQUEST | _DUMP, {}, attributes or {})
+                self._send(_dump_request(kind, tuple((attributes or {}).items())))
                 answers = list(self._answers(kind, unless))
                 if not any(flags & _INTERRUPTED for flags, _message in answers):
                     return [message for _flags, message in answers if message is not None]
@@ -164,7 +181,7 @@ class Netlink:
     def ask(self, kind: int, attributes: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
         """One object."""
         with self._turn:
-            self._send(kind, _REQUEST | _ACK, fields, attributes)
+            self._send(_request(kind, _REQUEST | _ACK, fields, attributes))
             return next((message for _flags, message in self._answers(kind) if message is not None), {})
 
     def tell(self, kind: int, attributes: Mapping[str, Any], how: int = 0, **fields: Any) -> None:
@@ -174,20 +191,13 @@ class Netlink:
             Refused: The kernel did not do it.
         """
         with self._turn:
-            self._send(kind, _REQUEST | _ACK | how, fields, attributes)
+            self._send(_request(kind, _REQUEST | _ACK | how, fields, attributes))
             list(self._answers(kind))
 
-    def _send(self, kind: int, flags: int, fields: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
-        message = _class(kind)()
-        for name, value in fields.items():
-            message[name] = value
-        message["attrs"] = _listed(attributes)
+    def _send(self, request: bytes) -> None:
         self._sequence += 1
-        message["header"]["type"] = kind
-        message["header"]["flags"] = flags
-        message["header"]["sequence_number"] = self._sequence
-        message.encode()
-        self._socket.send(message.data)
+        length, kind, flags, _sequence, port = _HEADER.unpack_from(request)
+        self._socket.send(_HEADER.pack(length, kind, flags, self._sequence, port) + request[_HEADER.size :])
 
     def _answers(
         self, kind: int, unless: Callable[[bytes, int], bool] | None = None

@@ -123,6 +123,7 @@ class LibvirtPool(LibvirtStored):
             )
         if "create" in plan.steps:
             self._refuse_incomplete()
+            self._refuse_folder()
         if "remove" in plan.steps and self.deletes:
             self._refuse_delete(state)
         return plan
@@ -136,14 +137,15 @@ class LibvirtPool(LibvirtStored):
             if not (value.get(inner) if inner and value else value):
                 raise StrataError(f"is needed for a pool of type {self.spec['type']}", option=option)
 
-        for option in ("path", "mode", "owner", "group"):
-            if self.spec["type"] in _NO_FOLDER and self.spec.get(option) is not None:
-                raise StrataError(
-                    f"is nothing that a pool of type {self.spec['type']} has",
-                    option=option,
-                    value=self.spec[option],
-                    hint="Leave it out: its volumes are not on this host",
-                )
+    def _refuse_folder(self) -> None:
+        given = [option for option in ("path", "mode", "owner", "group") if self.spec.get(option) is not None]
+        if self.spec["type"] in _NO_FOLDER and given:
+            raise StrataError(
+                f"is nothing that a pool of type {self.spec['type']} has",
+                option=given[0],
+                value=self.spec[given[0]],
+                hint="Leave it out: its volumes are not on this host",
+            )
 
     def _refuse_delete(self, state: State) -> None:
         if state.status != "active" and state.config.get("type") not in FOLDERS:

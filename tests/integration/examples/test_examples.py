@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,13 @@ from tests.lab.driver import UTILS, call, run
 HOST = Path(__file__).with_name("host.sh")
 
 
+def of_each(examples: Iterable[tuple[str, str, dict]]):
+    cases = [pytest.param(door, options, id=f"{door}: {task}") for door, task, options in examples]
+    return pytest.mark.parametrize(("door", "options"), cases)
+
+
 def each(doors: list[str], *, gone: bool = False):
-    examples = [one for one in declarations(doors) if takes_away(one[2]) == gone]
-    ids = [f"{door}: {task}" for door, task, _options in examples]
-    return pytest.mark.parametrize(("door", "options"), [(door, options) for door, _task, options in examples], ids=ids)
+    return of_each(one for one in declarations(doors) if takes_away(one[2]) == gone)
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +43,13 @@ def test_made(door, options):
     foretold_and_done_once(door, options)
 
 
-def seen(doors: list[str]):
-    return pytest.mark.parametrize(
-        ("door", "options"),
-        [pytest.param(door, options, id=f"{door}: {task}") for door, task, options in looks(doors)],
-    )
-
-
 def tells_of_something(door: str, options: dict) -> None:
     told = call(door, options)
     assert not told.get("changed")
     assert any(isinstance(value, list) and value for value in told.values()), told
 
 
-@seen(ENGINES)
+@of_each(looks(ENGINES))
 def test_made_is_seen(door, options):
     tells_of_something(door, options)
 
@@ -62,7 +59,7 @@ def test_guests_made(door, options):
     foretold_and_done_once(door, options)
 
 
-@seen(GUESTS)
+@of_each(looks(GUESTS))
 def test_guests_made_are_seen(door, options):
     tells_of_something(door, options)
 

@@ -303,6 +303,7 @@ def test_a_project_of_files():
         "config[db.environment.LEVEL]": ("info", "debug"),
         "image[side]": (image("web:1.0"), image("web:2.0")),
         "config[tool.image]": (None, "web:1.0"),
+        "config[tool.network_mode]": (None, "none"),
         "containers[tool]": ("none", "1 running"),
         "config[migrate]": ("made", "made again with db"),
         "config[web]": ("made", "made again with migrate"),

@@ -88,7 +88,7 @@ def look(name: str) -> dict | None:
 
 
 def dangling() -> list[str]:
-    return run("docker", "images", "--quiet", "--filter", "dangling=true").split()
+    return sorted(run("docker", "images", "--quiet", "--filter", "dangling=true").split())
 
 
 def built_upon(name: str) -> None:

@@ -242,7 +242,6 @@ def domain():
     INITRD.unlink()
 
 
-@pytest.mark.machine  # guests have control groups
 @pytest.mark.usefixtures("domain")
 class TestRunning:
     """One domain that runs through all of it: a start is what takes longest."""

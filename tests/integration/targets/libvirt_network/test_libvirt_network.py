@@ -180,7 +180,6 @@ class TestLibvirtNetwork(Convergence):
         assert {"198.51.100.1", "2001:db8::1"} < {ip.get("address") for ip in root.findall("ip")}
         assert root.find("mtu").get("size") == "1400"
 
-    @pytest.mark.machine  # guests have control groups
     def test_domains_that_are_connected_are_not_cut_off(self, tmp_path):
         self.apply({"autostart": False})
         file = tmp_path / "domain.xml"
