@@ -67,9 +67,11 @@ class DockerImages(Docker):
         Args:
             reference: The tag that it gets.
             context: A tar.
-            options: The parameters of ``POST /build``; mappings and lists are sent as JSON.
+            options: The parameters of ``POST /build``.
         """
-        sent = {k: json.dumps(v) if isinstance(v, (Mapping, list)) else v for k, v in options.items()}
+        # All but extrahosts, which is given once a host (moby: api/server/router/build, newImageBuildOptions).
+        as_json = {key for key, value in options.items() if isinstance(value, (Mapping, list))} - {"extrahosts"}
+        sent = {key: json.dumps(value) if key in as_json else value for key, value in options.items()}
         params = {"t": reference, "rm": True, "forcerm": True, **sent}
 
         def start(client: Any) -> Any:

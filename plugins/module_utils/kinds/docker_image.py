@@ -299,7 +299,7 @@ class DockerImage(Resource):
             "networkmode": build.get("network"),
             "platform": build.get("platform"),
             "cachefrom": list(build.get("cache_from", ())),
-            "extrahosts": build.get("etc_hosts"),
+            "extrahosts": [f"{name}:{address}" for name, address in build.get("etc_hosts", {}).items()],
             "nocache": build.get("nocache"),
             "pull": build.get("pull"),
             "labels": labels,

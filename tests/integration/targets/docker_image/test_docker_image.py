@@ -155,6 +155,15 @@ class TestDockerImage(Convergence):
         (folder / "said").chmod(0o600)
         assert self.foretold(spec)["changed"]
 
+    def test_options_of_a_build_reach_the_builder(self):
+        kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
+        path = context("options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
+        build = {"path": path, "target": "0", "network": "none", "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"}}
+        self.apply({"build": build})
+        hosts = run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/hosts")
+        rows = [line.split() for line in hosts.splitlines()]
+        assert (["192.0.2.7", "db"] in rows, ["2001:db8::7", "six"] in rows) == (True, True)
+
     def test_a_build_that_fails_says_its_last_lines_and_leaves_what_was_there(self):
         self.apply(self.case.a)
         image = inspect(self.name)["Id"]
