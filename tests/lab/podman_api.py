@@ -103,6 +103,10 @@ def make_image(name: str, tree: bytes, changes: Iterable[str], at: str = SOCKET)
     _said(f"/images/import?{urllib.parse.urlencode(asked)}", "POST", tree, "application/x-tar", at)
 
 
+def keep_secret(name: str, data: bytes, at: str = SOCKET) -> None:
+    _said(f"/secrets/create?name={name}", "POST", data, "application/octet-stream", at)
+
+
 def container(name: str, at: str = SOCKET) -> Any:
     return ask(f"/containers/{name}/json", at=at)
 

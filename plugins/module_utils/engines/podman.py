@@ -31,6 +31,7 @@ _API = "/v5.0.0/libpod"
 _TIMEOUT = 300.0  # seconds; a stop takes as long as the container's own stop timeout says
 _FEW = 60  # names in one filter; more of them are cheaper told from the whole list
 _SETTLES = 1.0  # seconds in which a program that can't run has left again
+_LAST_LINES = 12
 _REMOVAL = 60.0  # seconds that a removal which somebody else began may take
 
 Document = Mapping[str, Any]
@@ -133,7 +134,7 @@ class Podman:
         if answer.status == 404 and missing:
             return None
         if answer.status >= 400:
-            raise _refusal(said)
+            raise refusal(said)
         return said
 
     def _ask(self, path: str, query: Query | None = None, missing: bool = False) -> Any:
@@ -219,7 +220,7 @@ class Podman:
         said = self._said("DELETE", f"/containers/{container}", query, missing=True)
         for report in json.loads(said) if said else ():
             if report.get("Err"):
-                raise _refusal(str(report["Err"]).encode())
+                raise refusal(str(report["Err"]).encode())
 
     def gone(self, container: str, timeout: float = _REMOVAL) -> None:
         """Wait until a container that is being removed is gone."""
@@ -256,13 +257,6 @@ class Podman:
         if self._info is None:
             self._info = self._ask("/info")
         return self._info
-
-    def pull(self, reference: str, platform: str | None = None) -> None:
-        system, _slash, machine = (platform or "").partition("/")
-        machine, _slash, variant = machine.partition("/")
-        query = {"reference": reference, "policy": "always"}
-        query.update({"OS": system, "Arch": machine, "Variant": variant} if platform else {})
-        self._follow("/images/pull", query, f"Pulling {reference}")
 
     def networks(self) -> list[Document]:
         """All networks; which containers are on them, only ``containers`` tells."""
@@ -303,18 +297,22 @@ class Podman:
         """Remove it and what is in it; one that is gone is fine."""
         self._said("DELETE", f"/volumes/{volume}", missing=True)
 
-    def _follow(self, path: str, query: Query, what: str) -> None:
-        """Tell what Podman says while it works; its own error where it fails."""
+    def _follow(self, path: str, query: Query, what: str, body: Any = None) -> None:
+        """Tell what Podman says while it works; its own error, and its last words, where it fails."""
         progress.say(what)
-        answer = self._exchange("POST", path, query, timeout=None)
+        answer = self._exchange("POST", path, query, body, timeout=None)
         if answer.status >= 400:
-            raise _refusal(answer.read())
+            raise refusal(answer.read())
+        said: list[str] = []
         for line in answer:
             event = json.loads(line) if line.strip() else {}
             if event.get("error"):
-                raise StrataError(f"{what} failed: {' '.join(event['error'].split())}")
-            if event.get("stream"):
-                progress.say(f"{what}: {event['stream'].strip()}")
+                words = "; ".join(said[-_LAST_LINES:])
+                last = f"; its last words: {words}" if words else ""
+                raise StrataError(f"{what} failed: {' '.join(str(event['error']).split()).rstrip('.')}{last}")
+            if (event.get("stream") or "").strip():
+                said.append(event["stream"].strip())
+                progress.say(f"{what}: {said[-1]}")
 
 
 def _word(value: Any) -> str:
@@ -344,7 +342,7 @@ _WAYS_OUT = (
 )
 
 
-def _refusal(said: bytes) -> StrataError:
+def refusal(said: bytes) -> StrataError:
     """What Podman refused, in its own words, with the way out where one is known."""
     text = said.decode(errors="replace")
     with contextlib.suppress(ValueError, KeyError, TypeError):

@@ -1,0 +1,53 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A registry of images of the tests' own, on the loopback, without TLS."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+
+class Registry:
+    """A registry, for as long as the context lasts.
+
+    Args:
+        folder: Where it keeps what it is given.
+        address: Where it listens.
+    """
+
+    def __init__(self, folder: Path, address: str) -> None:
+        self.address = address
+        self._folder = folder
+        self._server: subprocess.Popen | None = None
+
+    def __enter__(self) -> Registry:
+        config, log = self._folder / "config.yml", self._folder / "log"
+        store = f"{{filesystem: {{rootdirectory: {self._folder}/data}}}}"
+        config.write_text(f"version: 0.1\nstorage: {store}\nhttp: {{addr: '{self.address}'}}\n")
+        with open(log, "w") as said:
+            self._server = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=said, stderr=said)
+        end = time.monotonic() + 60
+        while self.digest("nothing", "1") == "no answer":
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.2)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.terminate()
+        self._server.wait()
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """The digest of what it has under a tag; None where it has nothing."""
+        asked = urllib.request.Request(f"http://{self.address}/v2/{repository}/manifests/{tag}", method="HEAD")
+        asked.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return answer.headers["Docker-Content-Digest"]
+        except urllib.error.HTTPError:
+            return None
+        except OSError:
+            return "no answer"
