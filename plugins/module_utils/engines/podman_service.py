@@ -139,7 +139,7 @@ class Service:
 
     def run(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a program as the user and wait for it."""
-        return command.run([*_become(self.user), *argv], env=_environment(self.user), check=False)
+        return run_as(self.user, argv)
 
     def answers(self) -> bool:
         try:
@@ -147,6 +147,11 @@ class Service:
         except OSError:
             return False
         return True
+
+
+def run_as(user: Account, argv: Sequence[str], timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program as a user and wait for it."""
+    return command.run([*_become(user), *argv], env=_environment(user), check=False, timeout=timeout)
 
 
 def _peer(door: socket.socket) -> int:
@@ -187,7 +192,7 @@ def _found(user: Account) -> Service:
     podman = command.need("podman", "podman")
     if user.uid:
         _need_ids(user)
-        _need_runtime(user)
+        need_runtime(user)
     usual = "/run/podman/podman.sock" if user.uid == 0 else f"{user.runtime}/podman/podman.sock"
     service = Service(usual, user.uid, user)
     return service if service.answers() else _started(podman, user)
@@ -208,7 +213,7 @@ def _need_ids(user: Account) -> None:
             )
 
 
-def _need_runtime(user: Account) -> None:
+def need_runtime(user: Account) -> None:
     """Have the user's own systemd run, without which Podman has no place and no control groups."""
     if _manages(user):
         return
