@@ -1,0 +1,156 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""podman_quadlet, looked at through systemd, the files themselves and Podman's own API."""
+
+from __future__ import annotations
+
+import pwd
+from pathlib import Path
+
+import pytest
+
+from tests.lab import podman_api
+from tests.lab.convergence import Case, Convergence
+from tests.lab.driver import Failed, call, run
+from tests.lab.podman_containers import make_images
+
+FOLDER = Path("/etc/containers/systemd")
+USER = "strata-quad"
+SLEEPS = {"image": "localhost/web:1.0", "network_mode": "none", "stop_timeout": 1}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _images():
+    with podman_api.service() as at:
+        make_images(at, ("web:1.0",))
+        yield
+
+
+def shown(unit: str, *properties: str) -> list[str]:
+    said = run("systemctl", "show", *(f"--property={one}" for one in properties), unit)
+    found = dict(line.split("=", 1) for line in said.splitlines())
+    return [found[one] for one in properties]
+
+
+def look(name: str) -> dict | None:
+    file = FOLDER / f"{name}.container"
+    if not file.exists():
+        return None
+    container = podman_api.container(name)
+    return {
+        "File": [line for line in file.read_text().splitlines() if "=" in line and "Owner" not in line],
+        "Active": shown(f"{name}.service", "ActiveState")[0],
+        "Memory": container and container["HostConfig"]["Memory"],
+        "Env": container and [line for line in container["Config"]["Env"] if line.startswith("A=")],
+    }
+
+
+def edited(name: str) -> None:
+    file = FOLDER / f"{name}.container"
+    file.write_text(file.read_text().replace("[Container]\n", "[Container]\nEnvironment=BY=hand\n"))
+
+
+class TestPodmanQuadlet(Convergence):
+    case = Case(
+        kind="podman_quadlet",
+        info="podman_quadlet_info",
+        a={"container": {**SLEEPS, "memory": "64M", "env": {"A": "b c"}}, "restart": "if_needed"},
+        b={"container": {**SLEEPS, "memory": "96M"}, "settings": {"Service": {"Restart": "always"}}, "restart": "if_needed"},
+        look=look,
+        seen_a={
+            "File": [
+                "ContainerName=strata-test",
+                "Image=localhost/web:1.0",
+                'Environment="A=b c"',
+                "StopTimeout=1",
+                "PodmanArgs=--memory=67108864",
+                "Network=none",
+                "WantedBy=default.target",
+            ],
+            "Active": "active",
+            "Memory": 64 << 20,
+            "Env": ["A=b c"],
+        },
+        seen_b={"Active": "active", "Memory": 96 << 20, "Env": []},
+        drifts={
+            "stopped": lambda name: run("systemctl", "stop", f"{name}.service"),
+            "edited": edited,
+            "its file gone": lambda name: (FOLDER / f"{name}.container").unlink(),
+        },
+        touches=("core.files.write", "core.files.remove", "engines.quadlet.Quadlets.systemctl"),
+        idle={"state": "stopped"},
+        bad=(("container", {"memory": "12X"}), ("pod", {"a b": "c"}), ("nonsense", "1")),
+    )
+
+    def test_a_restart_is_only_made_where_it_is_allowed(self):
+        self.apply(self.case.a)
+        before = shown("strata-test.service", "MainPID")
+        held = self.apply({**self.case.b, "restart": "never"})
+        assert held["restart_required"], held
+        assert shown("strata-test.service", "MainPID") == before
+        again = self.apply({**self.case.b, "restart": "never"})
+        assert (again["changed"], again["restart_required"]) == (False, ["outdated"])
+        assert self.apply(self.case.b)["changed"]
+        assert look("strata-test")["Memory"] == 96 << 20
+
+    def test_what_the_generator_refuses_is_not_written(self):
+        for settings, words in (
+            ({"Container": {"Nonsense": "1"}}, "refuses it.*Nonsense"),
+            ({"Container": {"Image": None}}, "refuses it.*[Ii]mage"),
+        ):
+            with pytest.raises(Failed, match=words):
+                self.apply({"container": SLEEPS, "settings": settings})
+        assert look("strata-test") is None
+
+    def test_one_that_is_not_ours_is_refused(self):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        file = FOLDER / "strata-test.container"
+        file.write_text("[Container]\nImage=localhost/web:1.0\n")
+        try:
+            with pytest.raises(Failed, match="was written by somebody else"):
+                self.apply(self.case.a)
+        finally:
+            file.unlink()
+
+    def test_healthy_when_it_returns_and_on_a_network_of_another_quadlet(self):
+        self.apply({"network": {"Subnet": "10.89.77.0/24"}}, "strata-test-net")
+        check = {"test": ["CMD", "/bin/busybox", "true"], "interval": "1s"}
+        spec = {**SLEEPS, "networks": [{"name": "strata-test-net.network"}], "healthcheck": check}
+        spec.pop("network_mode")
+        try:
+            assert self.apply({"container": spec})["changed"]
+            self.unchanged({"container": spec})
+            found = podman_api.container("strata-test")
+            assert found["State"]["Health"]["Status"] == "healthy"
+            assert list(found["NetworkSettings"]["Networks"]) == ["systemd-strata-test-net"]
+        finally:
+            self.apply({"state": "absent"})
+            self.apply({"state": "absent", "sort": "network"}, "strata-test-net")
+        assert not (FOLDER / "strata-test-net.network").exists()
+
+
+def test_of_a_plain_user_who_is_not_logged_in():
+    run("useradd", "--create-home", USER)
+    uid = pwd.getpwnam(USER).pw_uid
+    run("systemctl", "start", f"user@{uid}.service")
+    try:
+        with podman_api.service(USER) as at:
+            make_images(at, ("web:1.0",))
+            spec = {"name": "web", "user_scope": USER, "container": SLEEPS}
+            done = call("podman_quadlet", spec)
+            assert done["resource"]["facts"]["path"] == f"/etc/containers/systemd/users/{uid}/web.container"
+            assert Path(f"/var/lib/systemd/linger/{USER}").exists()
+            for check in (True, False):
+                assert call("podman_quadlet", spec, check=check)["changes"] == []
+            found = podman_api.container("web", at)
+            assert found["State"]["Running"] is True
+            assert Path(f"/proc/{found['State']['Pid']}").stat().st_uid >= 1000
+            (told,) = call("podman_quadlet_info", {"user_scope": USER})["resources"]
+            assert (told["name"], told["status"]) == ("web.container", "running")
+            gone = {"name": "web", "user_scope": USER, "state": "absent"}
+            assert [call("podman_quadlet", gone)["changed"] for _turn in range(2)] == [True, False]
+            assert podman_api.container("web", at) is None
+    finally:
+        run("loginctl", "disable-linger", USER, check=False)
+        run("systemctl", "stop", f"user@{uid}.service")
+        run("userdel", "--remove", USER)
