@@ -76,6 +76,7 @@ class Podman:
         query: Query | None = None,
         body: Any = None,
         timeout: float | None = _TIMEOUT,
+        headers: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
         """An answer whose body isn't read yet.
 
@@ -88,7 +89,7 @@ class Podman:
         sort = {"Content-Type": "application/json" if isinstance(sent, bytes) else "application/x-tar"}
         connection = _Connection(self.service, timeout)
         try:
-            connection.request(method, target, sent, sort if sent is not None else {})
+            connection.request(method, target, sent, {**(sort if sent is not None else {}), **(headers or {})})
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise StrataError(f"the service of Podman at {self.service.path} does not answer: {error}") from None

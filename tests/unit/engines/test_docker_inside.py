@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from ansible_collections.strata.virt.plugins.module_utils.engines.docker_inside import _talked
+from ansible_collections.strata.virt.plugins.module_utils.engines.container_files import talked
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -29,7 +29,7 @@ def talked(pieces: list[bytes], stdin: bytes | None = None, tty: bool = False) -
     other = threading.Thread(target=daemon)
     other.start()
     with ours, ours.makefile("rb") as reader:
-        said = _talked(reader, stdin, tty)
+        said = talked(reader, stdin, tty)
     other.join()
     return said, bytes(heard)
 
