@@ -225,6 +225,9 @@ EXAMPLES = r"""
     memory: 256M
     cpus: 1.5
 
+- name: One to look around in
+  strata.virt.podman_container: {name: tools, image: "localhost/myweb:1.0", network_mode: none}
+
 - name: Take it away
   strata.virt.podman_container:
     name: api

@@ -79,7 +79,7 @@ seealso:
 EXAMPLES = r"""
 - name: What is said to who logs in
   strata.virt.podman_container_copy:
-    container: api
+    container: tools
     container_path: /etc/motd
     content: "Down for maintenance on Sunday\n"
     mode: "0644"

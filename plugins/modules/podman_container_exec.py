@@ -94,7 +94,7 @@ seealso:
 EXAMPLES = r"""
 - name: A folder for what it keeps, once
   strata.virt.podman_container_exec:
-    container: api
+    container: tools
     argv: [/bin/busybox, mkdir, /cache]
     creates: /cache
     user: "0"
