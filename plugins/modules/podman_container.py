@@ -87,21 +87,24 @@ options:
   comparisons:
     description:
       - How options are compared otherwise than usual, by their names; C(*) stands for all that aren't named.
-      - V(strict) has a list or a mapping be exactly as declared, V(allow_more_present) leaves more of it as it is, and
+      - V(strict) has a list or a mapping be exactly as declared, V(allow_more_present) leaves more of it as it is,
+        and
         V(ignore) leaves the option as it is.
       - Once a new container is needed for another reason, it is as declared in what is ignored, too.
       - What O(hardening) gives is always compared.
     type: dict
   container_default_behavior:
     description:
-      - V(compatibility) has O(auto_remove), O(init), O(interactive), O(paused), O(privileged), O(read_only) and O(tty)
+      - V(compatibility) has O(auto_remove), O(init), O(interactive), O(paused), O(privileged), O(read_only) and
+        O(tty)
         be V(false) and O(memory) unlimited where they are not given. It is there for old tasks.
     type: str
     choices: [compatibility, no_defaults]
     default: no_defaults
   detach:
     description:
-      - V(false) waits until it has left, and fails unless its status is 0. Its output is C(Output) in RV(container). It
+      - V(false) waits until it has left, and fails unless its status is 0. Its output is C(Output) in
+        RV(container). It
         runs anew each time.
     type: bool
   cleanup:
@@ -116,7 +119,8 @@ options:
     default: false
   recreate:
     description:
-      - Whether it is replaced. V(if_needed) or V(false) does so for changes that it can't take live, V(never) tells of
+      - Whether it is replaced. V(if_needed) or V(false) does so for changes that it can't take live, V(never)
+        tells of
         them in RV(restart_required), and V(always) or V(true) replaces it even if nothing changed.
     type: str
     default: if_needed
@@ -167,7 +171,8 @@ options:
     type: str
   network_mode:
     description:
-      - What it is connected to, in one word. V(bridge) or V(default) for the network C(podman), the name of a network,
+      - What it is connected to, in one word. V(bridge) or V(default) for the network C(podman), the name of a
+        network,
         V(host), V(none), V(pasta), C(pasta:OPTIONS), or C(container:NAME) for another container's network.
       - By itself, a container of root is on C(podman), one of a plain user is reached by C(pasta).
       - O(networks) says it for single networks, with addresses, and live.

@@ -11,10 +11,12 @@ short_description: Put a file into a container of Podman
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Puts a file of the managed host, or a text, into a container, running or not, where its content, its permissions or
+  - Puts a file of the managed host, or a text, into a container, running or not, where its content, its
+    permissions or
     its owner differ. The content is compared byte by byte, whatever its size and time.
   - Podman reads and writes it, inside the container. No path of the container is opened from the host.
-  - A container that is made anew is without it. What belongs to every container of an image belongs into the image, and
+  - A container that is made anew is without it. What belongs to every container of an image belongs into the
+    image, and
     what comes from the host into a mount.
 extends_documentation_fragment:
   - strata.virt.over_podman
@@ -49,7 +51,8 @@ options:
     type: raw
   owner_id:
     description:
-      - The number of the owner in the container. Where it is not given, that of a file that is there is left, and a new
+      - The number of the owner in the container. Where it is not given, that of a file that is there is left, and
+        a new
         one is root's.
     type: int
   group_id:

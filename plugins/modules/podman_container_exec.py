@@ -13,7 +13,8 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Runs a program in a container that runs, waits for it, and returns its status and what it wrote. No shell is
     between, unless the program is one.
-  - It runs each time, unless O(creates) or O(removes) say that it has nothing to do. What a container should be, rather
+  - It runs each time, unless O(creates) or O(removes) say that it has nothing to do. What a container should be,
+    rather
     than do, is for M(strata.virt.podman_container).
   - In check mode nothing runs. That it would is told.
 extends_documentation_fragment:
@@ -79,7 +80,8 @@ options:
     default: false
   creates:
     description:
-      - A path in the container. Where it exists, nothing runs. A link counts as itself, wherever it leads. What is on a
+      - A path in the container. Where it exists, nothing runs. A link counts as itself, wherever it leads. What is
+        on a
         tmpfs Podman doesn't see.
     type: str
   removes:

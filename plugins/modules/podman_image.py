@@ -12,10 +12,12 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Builds an image, loads it from an archive or pulls it, gives it further tags, pushes it, saves it, and removes it.
-  - A build is repeated when what is in its context changes, or an option that has a say in the result. Digests of both
+  - A build is repeated when what is in its context changes, or an option that has a say in the result. Digests of
+    both
     are labels of the image. What C(.containerignore), or C(.dockerignore) where there is none, leaves out doesn't
     count, and neither do times and owners of files.
-  - A name without a registry is that of an image that was built or loaded here, C(localhost/) to Podman. Where a short
+  - A name without a registry is that of an image that was built or loaded here, C(localhost/) to Podman. Where a
+    short
     name is pulled from, C(registries.conf) says.
 extends_documentation_fragment:
   - strata.virt.over_podman
@@ -42,7 +44,8 @@ options:
     default: present
   source:
     description:
-      - Where it comes from. V(local) only expects it to be there. Where it is not given, it is V(build) with O(build),
+      - Where it comes from. V(local) only expects it to be there. Where it is not given, it is V(build) with
+        O(build),
         V(load) with O(load_path), else V(pull).
     type: str
     choices: [build, load, pull, local]
@@ -57,7 +60,8 @@ options:
         required: true
       dockerfile:
         description:
-          - The file that says how to build, relative to O(build.path). C(Containerfile), or C(Dockerfile) where there is
+          - The file that says how to build, relative to O(build.path). C(Containerfile), or C(Dockerfile) where
+            there is
             none, if it is not given.
         type: str
       args:
@@ -94,7 +98,8 @@ options:
         choices: [docker, oci]
   load_path:
     description:
-      - An archive on the managed host, as C(docker save) and C(podman save) write it. The image is loaded again where the archive has
+      - An archive on the managed host, as C(docker save) and C(podman save) write it. The image is loaded again
+        where the archive has
         another one.
     type: str
   force_source:
@@ -168,7 +173,12 @@ resource:
     owner: ""
     options: {name: "myweb:1.0", state: present}
     running: null
-    facts: {id: 6b1c..., size: 1948672, tags: ["localhost/myweb:1.0"], digests: ["localhost/myweb@sha256:8f2e..."], containers: []}
+    facts:
+      id: 6b1c...
+      size: 1948672
+      tags: ["localhost/myweb:1.0"]
+      digests: ["localhost/myweb@sha256:8f2e..."]
+      containers: []
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

@@ -11,7 +11,8 @@ short_description: Images of Podman, whoever made them
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Tells which images there are, one entry a tag, with their IDs, digests and sizes, and the containers that were made
+  - Tells which images there are, one entry a tag, with their IDs, digests and sizes, and the containers that were
+    made
     from them.
 extends_documentation_fragment:
   - strata.virt.over_podman

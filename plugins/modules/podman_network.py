@@ -86,7 +86,8 @@ options:
     type: dict
   connected:
     description:
-      - The containers on it, by name or ID; others are taken off, unless O(appends=true). Where it is not given, nobody
+      - The containers on it, by name or ID; others are taken off, unless O(appends=true). Where it is not given,
+        nobody
         is.
       - In a stack, networks come before containers. There, name the networks in the option C(networks) of
         M(strata.virt.podman_container).
@@ -113,7 +114,8 @@ options:
     choices: [never, if_needed, always]
     default: if_needed
 notes:
-  - A run that was cut short leaves at most a network named C(NAME.strata-previous), which only holds what is to be put
+  - A run that was cut short leaves at most a network named C(NAME.strata-previous), which only holds what is to be
+    put
     back. The next run recognises it, tells of it and clears it up.
 seealso:
   - module: strata.virt.podman_network_info

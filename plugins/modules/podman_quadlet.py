@@ -11,7 +11,8 @@ short_description: Containers, pods, networks and volumes of Podman as services 
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Writes a quadlet, has Podman's generator look at it first, and starts, restarts and stops the service that comes of
+  - Writes a quadlet, has Podman's generator look at it first, and starts, restarts and stops the service that
+    comes of
     it, root's or a plain user's, who needs no login session.
   - The file is this module's alone. One of the same name that somebody else wrote is refused.
   - A service that runs from an older file goes on until a restart is allowed, and is told of in RV(restart_required).
@@ -237,11 +238,11 @@ options:
         type: str
   pod:
     description:
-      - A pod, by the keys of the section C([Pod]), as V({PublishPort: "8080:80"}). A list repeats a key.
+      - A pod, by the keys of the section C([Pod]), such as C(PublishPort). A list repeats a key.
     type: dict
   kube:
     description:
-      - Kubernetes' YAML, by the keys of the section C([Kube]), as V({Yaml: /srv/app.yaml}).
+      - Kubernetes' YAML, by the keys of the section C([Kube]), such as C(Yaml).
     type: dict
   volume:
     description:
@@ -249,7 +250,7 @@ options:
     type: dict
   network:
     description:
-      - A network, by the keys of the section C([Network]), as V({Subnet: 10.89.5.0/24}).
+      - A network, by the keys of the section C([Network]), such as C(Subnet).
     type: dict
   image:
     description:
@@ -261,8 +262,9 @@ options:
     type: dict
   settings:
     description:
-      - Further sections and keys, as V({Service: {Restart: always}}). A list repeats a key; what is given here comes in
-        the place of what other options say.
+      - Further sections with their keys, such as C(Restart) of C(Service). A list repeats a key; what is given
+        here comes
+        in the place of what other options say.
     type: dict
 seealso:
   - module: strata.virt.podman_quadlet_info
@@ -294,7 +296,11 @@ changes:
   type: list
   elements: dict
   sample:
-    - {field: "content[Container.Image]", before: ["localhost/myweb:1.0"], after: ["localhost/myweb:1.1"], effect: restart, layer: running}
+    - field: "content[Container.Image]"
+      before: ["localhost/myweb:1.0"]
+      after: ["localhost/myweb:1.1"]
+      effect: restart
+      layer: running
 restart_required:
   description: What runs otherwise than its file says, where O(restart) forbids a restart.
   returned: always
@@ -310,7 +316,13 @@ resource:
     owner: ""
     options: {name: web, sort: container, settings: {Container: {Image: "localhost/myweb:1.0"}}, state: started}
     running: {outdated: false}
-    facts: {path: /etc/containers/systemd/users/1001/web.container, service: web.service, active: active, sub: running, result: success, pid: 2711}
+    facts:
+      path: /etc/containers/systemd/users/1001/web.container
+      service: web.service
+      active: active
+      sub: running
+      result: success
+      pid: 2711
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

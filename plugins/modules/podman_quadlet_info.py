@@ -49,7 +49,13 @@ resources:
       owner: ""
       options: {name: web, sort: container, settings: {Container: {Image: "localhost/myweb:1.0"}}, state: started}
       running: {outdated: false}
-      facts: {path: /etc/containers/systemd/users/1001/web.container, service: web.service, active: active, sub: running, result: success, pid: 2711}
+      facts:
+        path: /etc/containers/systemd/users/1001/web.container
+        service: web.service
+        active: active
+        sub: running
+        result: success
+        pid: 2711
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform

@@ -38,7 +38,8 @@ options:
     default: local
   driver_options:
     description:
-      - Options of the driver, such as C(type), C(device) and C(o) of V(local), which are those of C(mount). Others stay
+      - Options of the driver, such as C(type), C(device) and C(o) of V(local), which are those of C(mount). Others
+        stay
         as they are.
     type: dict
   labels:
@@ -54,7 +55,8 @@ options:
     default: never
   keep:
     description:
-      - Whether it stays when a stack that made it no longer declares it and prunes. With V(false), it is removed then,
+      - Whether it stays when a stack that made it no longer declares it and prunes. With V(false), it is removed
+        then,
         and what is in it is lost.
     type: bool
     default: true

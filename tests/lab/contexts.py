@@ -14,6 +14,6 @@ def context(folder: Path, said: str, *lines: str, recipe: str = "Dockerfile") ->
     if not (folder / "busybox").exists():
         shutil.copy(shutil.which("busybox"), folder / "busybox")
     (folder / "said").write_text(said)
-    steps = ("FROM scratch", "COPY busybox /bin/busybox", "COPY . /context/", *lines)
+    steps = ("FROM scratch AS built", "COPY busybox /bin/busybox", "COPY . /context/", *lines)
     (folder / recipe).write_text("\n".join(steps) + "\n")
     return str(folder)

@@ -10,7 +10,7 @@ import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 from .ignored import Ignored

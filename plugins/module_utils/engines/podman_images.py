@@ -35,13 +35,13 @@ def familiar(reference: str) -> str:
 
 def whole(reference: str) -> str:
     """A reference as Podman lists what was built here."""
-    return reference if names_registry(reference) else f"{_LOCAL}{reference}"
+    return reference if names_registry(reference) or reference.startswith(_LOCAL) else f"{_LOCAL}{reference}"
 
 
 def names_registry(reference: str) -> bool:
     """Whether it says by itself which registry is meant (distribution/reference, ParseNormalizedNamed)."""
     host, slash, _path = reference.partition("/")
-    return bool(slash) and (host == "localhost" or bool({".", ":"} & set(host)))
+    return bool(slash) and bool({".", ":"} & set(host))
 
 
 class PodmanImages(Podman):
@@ -64,7 +64,7 @@ class PodmanImages(Podman):
     def published_id(self, reference: str, tls_verify: bool | None = None) -> str | None:
         """The ID of the image that a registry has for a reference: the digest of its configuration.
 
-        Podman notes no digest of what it pushes, and layers are packed otherwise there, so that digests of manifests differ.
+        Podman notes no digest of what it pushes, and layers are packed otherwise there: digests of manifests differ.
         """
         command.need("skopeo", "skopeo")
         said = self._inspected(reference, tls_verify, "--raw")
@@ -73,7 +73,9 @@ class PodmanImages(Podman):
 
     def _inspected(self, reference: str, tls_verify: bool | None, *options: str) -> str | None:
         verify = [] if tls_verify is None else [f"--tls-verify={str(tls_verify).lower()}"]
-        done = self.service.run([command.need("skopeo", "skopeo"), "inspect", *verify, *options, f"docker://{reference}"])
+        done = self.service.run(
+            [command.need("skopeo", "skopeo"), "inspect", *verify, *options, f"docker://{reference}"]
+        )
         if done.returncode == 0:
             return done.stdout
         if any(word in done.stderr for word in ("manifest unknown", "not found", "name unknown")):

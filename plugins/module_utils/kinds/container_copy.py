@@ -9,7 +9,7 @@ import binascii
 import io
 import posixpath
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import IO, Any
 

@@ -271,9 +271,10 @@ class Image(Resource):
             raise StrataError("is not on this host", option="name", value=self.name)
         return {}
 
-    def published(self, engine: DockerImages) -> str | None:
+    def published(self, engine: Any) -> str | None:
         """The digest that the registry has for the name; None where it has none."""
-        return engine.published(self.name)
+        found: str | None = engine.published(self.name)
+        return found
 
     @staticmethod
     def archived(path: str) -> dict[str, list[str]]:
@@ -296,7 +297,7 @@ class Image(Resource):
         """Where to push to: the further tags, where there are any, else the name itself."""
         return tuple(self.spec.get("repository") or (self.name,))
 
-    def is_pushed(self, engine: DockerImages, place: str, state: State) -> bool:
+    def is_pushed(self, engine: Any, place: str, state: State) -> bool:
         """Whether a registry has it under a name."""
         repository = words.parts(place)[0]
         here = [words.parts(one)[1] for one in state.facts.get("digests", ()) if words.parts(one)[0] == repository]
@@ -331,7 +332,7 @@ class Image(Resource):
         if "archive_path" in self.spec:
             engine.save(self.name, self.spec["archive_path"])
 
-    def push(self, engine: DockerImages, place: str) -> None:
+    def push(self, engine: Any, place: str) -> None:
         engine.push(place)
 
     def remove(self, engine: DockerImages, plan: Plan) -> None:
@@ -374,7 +375,7 @@ class Image(Resource):
         engine.load(self.spec["load_path"])
         engine.tag(plan.want["image"], self.name)
 
-    def _pull(self, engine: DockerImages, plan: Plan) -> None:
+    def _pull(self, engine: Any, plan: Plan) -> None:
         engine.pull(self.name)
 
     def _local(self, engine: DockerImages, plan: Plan) -> None:

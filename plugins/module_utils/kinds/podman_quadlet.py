@@ -72,6 +72,15 @@ CONTENT = Codec(lambda value: dict(value), "dict", dict, partial=True)
 OTHERS = tuple(sort for sort in SORTS if sort != "container")
 
 
+def _file(options: Mapping[str, Any]) -> str:
+    """The name of the file that options are about; one that is given with its sort is one already."""
+    name = str(options["name"])
+    if name.rpartition(".")[2] in SORTS and name.rpartition(".")[0]:
+        return name
+    given = (sort for sort in SORTS if options.get(sort) is not None)
+    return f"{name}.{options.get('sort') or next(given, 'container')}"
+
+
 class PodmanQuadlet(Resource):
     kind = "podman_quadlet"
     rank = 60
@@ -105,19 +114,21 @@ class PodmanQuadlet(Resource):
             raise StrataError("is needed, or another sort of quadlet", option="container")
 
     @property
-    def sort(self) -> str:
-        return str(self.spec.get("sort") or next((sort for sort in SORTS if sort in self.spec), "container"))
-
-    @property
     def name(self) -> str:
         """The name of its file: those of two sorts are two quadlets."""
-        return f"{self.spec['name']}.{self.sort}"
+        return _file(self.spec)
+
+    @property
+    def called(self) -> str:
+        return self.name.rpartition(".")[0]
+
+    @property
+    def sort(self) -> str:
+        return self.name.rpartition(".")[2]
 
     @classmethod
     def key(cls, options: Mapping[str, Any]) -> str:
-        given = (sort for sort in SORTS if options.get(sort) is not None)
-        sort = options.get("sort") or next(given, "container")
-        return super().key({**options, "name": f"{options['name']}.{sort}"})
+        return super().key({**options, "name": _file(options)})
 
     def provides(self) -> list[Thing]:
         return [(self.kind, self.name)]
@@ -133,7 +144,7 @@ class PodmanQuadlet(Resource):
         lines: Lines = {}
         if "container" in self.spec:
             row = self.spec["container"]
-            lines = {"Container.ContainerName": (self.spec["name"],), **quadlet_fields.lines(row)}
+            lines = {"Container.ContainerName": (self.called,), **quadlet_fields.lines(row)}
             if "Container.HealthCmd" in lines:
                 lines["Container.Notify"] = ("healthy",)  # it has started once it is healthy
         for sort in OTHERS:
@@ -182,7 +193,7 @@ class PodmanQuadlet(Resource):
                 f"{state.facts['path']} was written by somebody else", hint="Remove it, or give this one another name"
             )
         if state.config.get("content") != self._lines():
-            engine.check(self.spec["name"], self.sort, self._text(state))
+            engine.check(self.called, self.sort, self._text(state))
         return replace(state, facts={**state.facts, "lingers": engine.user.lingers})
 
     def _text(self, state: State) -> str:
@@ -199,7 +210,7 @@ class PodmanQuadlet(Resource):
         return {**shown, "state": "started" if state.status == "running" else "stopped"}
 
     def explain(self, engine: Quadlets, state: State) -> str:
-        return engine.last_words(quadlet.service(self.spec["name"], self.sort))
+        return engine.last_words(quadlet.service(self.called, self.sort))
 
     # What is to be done.
 
@@ -216,12 +227,12 @@ class PodmanQuadlet(Resource):
         podman_service.enable_linger(engine.user)
 
     def create(self, engine: Quadlets, plan: Plan) -> None:
-        engine.write(self.spec["name"], self.sort, self._text(plan.state))
+        engine.write(self.called, self.sort, self._text(plan.state))
 
     configure = create
 
     def _do(self, engine: Quadlets, verb: str) -> None:
-        unit = quadlet.service(self.spec["name"], self.sort)
+        unit = quadlet.service(self.called, self.sort)
         try:
             # A run that was cut short may have left a file that systemd hasn't read.
             engine.systemctl("daemon-reload")
@@ -242,4 +253,4 @@ class PodmanQuadlet(Resource):
     def remove(self, engine: Quadlets, plan: Plan) -> None:
         if plan.state.status == "running":
             self._do(engine, "stop")
-        engine.drop(self.spec["name"], self.sort)
+        engine.drop(self.called, self.sort)

@@ -25,7 +25,7 @@ from ansible_collections.strata.virt.plugins.module_utils.engines.ignored import
         (["*.md", "README-secret.md", "!README*.md"], ["a.md"], ["README-secret.md"]),
         (["*", "!src/a", "  !out  "], ["src/b", "src", "x"], ["src/a", "src/a/b", "out"]),
         (["/foo/bar", "./baz/", "a//b/../c"], ["foo/bar", "baz", "baz/x", "a/c"], ["foo", "a/b"]),
-        (["[a-c]x", "[^a-c]y", "a.c", r"\\*"], ["bx", "zy", "a.c", "*"], ["dx", "by", "abc", "z"]),
+        (["[a-c]x", "[^a-c]y", "a.c", r"\*"], ["bx", "zy", "a.c", "*"], ["dx", "by", "abc", "z"]),
         (["."], [], ["a"]),
     ],
 )

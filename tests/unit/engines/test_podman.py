@@ -154,7 +154,7 @@ def test_a_user_without_a_session_and_nobody_who_could_start_one(monkeypatch):
     monkeypatch.setattr(podman_service.os, "geteuid", lambda: 1_000_000)
     user = podman_service.Account("deploy", 1_000_001, 1000, "/home/deploy")
     with pytest.raises(StrataError, match=r"nobody of that name is logged in.*loginctl enable-linger deploy"):
-        podman_service._need_runtime(user)
+        podman_service.need_runtime(user)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_folder_of_a_session_that_is_over_is_none(monkeypatch, tmp_path):
     monkeypatch.setattr(podman_service.systemd, "booted", lambda: True)
     monkeypatch.setattr(podman_service.command, "run", lambda argv, **_how: started.append(argv))
     monkeypatch.setattr(podman_service.atexit, "register", lambda *_what: None)
-    podman_service._need_runtime(podman_service.Account("deploy", 1000, 1000, "/home/deploy"))
+    podman_service.need_runtime(podman_service.Account("deploy", 1000, 1000, "/home/deploy"))
     assert started == [["systemctl", "start", "user@1000.service"]]
 
 

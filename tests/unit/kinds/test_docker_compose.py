@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from ansible_collections.strata.virt.plugins.module_utils.core import command
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import Effect
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
-from ansible_collections.strata.virt.plugins.module_utils.engines import compose, compose_project, docker_build
+from ansible_collections.strata.virt.plugins.module_utils.engines import compose, compose_project
 from ansible_collections.strata.virt.plugins.module_utils.engines.compose import Compose, Source
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_compose import DockerCompose
 
@@ -203,8 +202,7 @@ def test_a_registry_is_asked_where_that_is_the_policy(engine, folder):
     assert found(engine, folder, owner="lab"), "in a stack, another resource may make it before"
 
 
-def test_what_is_built_is_built_again_for_its_content_alone(engine, folder, monkeypatch):
-    monkeypatch.setattr(docker_build, "paths", lambda context, dockerfile: sorted(os.listdir(context)))
+def test_what_is_built_is_built_again_for_its_content_alone(engine, folder):
     engine.release = (2, 35, 0)
     engine.model["services"]["web"]["build"]["context"] = str(folder / "shop")
     (folder / "shop/Dockerfile").write_text("FROM web:1.0\n")

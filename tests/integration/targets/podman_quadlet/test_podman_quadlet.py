@@ -55,7 +55,11 @@ class TestPodmanQuadlet(Convergence):
         kind="podman_quadlet",
         info="podman_quadlet_info",
         a={"container": {**SLEEPS, "memory": "64M", "env": {"A": "b c"}}, "restart": "if_needed"},
-        b={"container": {**SLEEPS, "memory": "96M"}, "settings": {"Service": {"Restart": "always"}}, "restart": "if_needed"},
+        b={
+            "container": {**SLEEPS, "memory": "96M"},
+            "settings": {"Service": {"Restart": "always"}},
+            "restart": "if_needed",
+        },
         look=look,
         seen_a={
             "File": [
