@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core import policy
@@ -55,7 +56,8 @@ class PodmanSecret(Resource):
     def settings(self, state: State) -> dict[str, Any]:
         if not state.exists and not {"data", "path"} & self.spec.keys():
             raise StrataError("is needed for a new secret", option="data", hint="Give it, or path")
-        return super().settings(state)
+        content = {} if state.document is None else {"data": state.document}
+        return {**super().settings(state), **content}
 
     # What there is.
 
@@ -71,7 +73,7 @@ class PodmanSecret(Resource):
 
     def observe(self, engine: PodmanSecrets, state: State) -> State:
         if "path" in self.spec and self.target == "present" and ("path", self.spec["path"]) not in self.promised:
-            self.spec["data"] = self._content()  # not among the facts, which a result shows
+            return replace(state, document=self._content())  # not among the facts, which a result shows
         return state
 
     def _content(self) -> str:
