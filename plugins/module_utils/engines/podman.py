@@ -85,11 +85,10 @@ class Podman:
         """
         asked = {key: _word(value) for key, value in (query or {}).items() if value is not None}
         target = f"{_API}{urllib.parse.quote(path)}{'?' + urllib.parse.urlencode(asked) if asked else ''}"
-        sent = body if body is None or hasattr(body, "read") else json.dumps(body).encode()
-        sort = {"Content-Type": "application/json" if isinstance(sent, bytes) else "application/x-tar"}
+        sent, sort = _sent(body)
         connection = _Connection(self.service, timeout)
         try:
-            connection.request(method, target, sent, {**(sort if sent is not None else {}), **(headers or {})})
+            connection.request(method, target, sent, {**sort, **(headers or {})})
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise StrataError(f"the service of Podman at {self.service.path} does not answer: {error}") from None
@@ -314,6 +313,14 @@ class Podman:
             if (event.get("stream") or "").strip():
                 said.append(event["stream"].strip())
                 progress.say(f"{what}: {said[-1]}")
+
+
+def _sent(body: Any) -> tuple[Any, dict[str, str]]:
+    """What goes over the wire, and the header that says what it is: bytes as they are, files as tars, else JSON."""
+    if body is None or isinstance(body, bytes) or hasattr(body, "read"):
+        sort = "application/octet-stream" if isinstance(body, bytes) else "application/x-tar"
+        return body, {} if body is None else {"Content-Type": sort}
+    return json.dumps(body).encode(), {"Content-Type": "application/json"}
 
 
 def _word(value: Any) -> str:
