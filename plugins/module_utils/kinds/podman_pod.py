@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pods of Podman, root's or a plain user's: what containers share. They can't be changed, only made anew while empty."""
+"""Pods of Podman, root's or a plain user's: what containers share. Only an empty one can be made anew."""
 
 from __future__ import annotations
 
