@@ -113,7 +113,7 @@ class Quadlets:
         """What systemd says of services, in one call."""
         if not units:
             return {}
-        done = self.systemctl("show", "--no-pager", f"--property={','.join(('Id', *_ASKED))}", "--", *units)
+        done = self._systemctl("show", "--no-pager", f"--property={','.join(('Id', *_ASKED))}", "--", *units)
         blocks = [block for block in done.split("\n\n") if block.strip()]
         return {
             unit: dict(line.split("=", 1) for line in block.strip().splitlines() if "=" in line)
@@ -149,15 +149,23 @@ class Quadlets:
     def write(self, name: str, sort: str, text: str) -> None:
         """Write a file, and have systemd know the service that comes of it."""
         files.write(self.path(name, sort), text)
-        self.systemctl("daemon-reload")
+        self.reload()
 
     def drop(self, name: str, sort: str) -> None:
         """Take a file away, and the service with it."""
         files.remove(self.path(name, sort))
-        self.systemctl("daemon-reload")
-        self.systemctl("reset-failed", "--", service(name, sort), check=False)
+        self.reload()
+        self._systemctl("reset-failed", "--", service(name, sort), check=False)
 
-    def systemctl(self, *words: str, check: bool = True, timeout: float | None = None) -> str:
+    def reload(self) -> None:
+        """Have systemd run the generators and read what they make."""
+        self._systemctl("daemon-reload")
+
+    def do(self, verb: str, unit: str, timeout: float) -> None:
+        """Start, stop or restart a service, and wait until it has."""
+        self._systemctl(verb, "--", unit, timeout=timeout)
+
+    def _systemctl(self, *words: str, check: bool = True, timeout: float | None = None) -> str:
         """What systemctl says, of the user's own systemd.
 
         Raises:

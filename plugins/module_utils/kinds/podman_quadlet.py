@@ -81,6 +81,11 @@ def _file(options: Mapping[str, Any]) -> str:
     return f"{name}.{options.get('sort') or next(given, 'container')}"
 
 
+def _named(name: str, there: Iterable[str]) -> list[str]:
+    """The files that a name stands for: its own, or those of every sort."""
+    return [file for file in there if name in (file, file.rpartition(".")[0])]
+
+
 class PodmanQuadlet(Resource):
     kind = "podman_quadlet"
     rank = 60
@@ -163,7 +168,7 @@ class PodmanQuadlet(Resource):
     @classmethod
     def read_many(cls, engine: Quadlets, names: Iterable[str] | None) -> dict[str, State]:
         there = {f"{name}.{sort}": (name, sort) for name, sorts in engine.names().items() for sort in sorts}
-        asked = {name: there[name] for name in (there if names is None else names) if name in there}
+        asked = there if names is None else {one: there[one] for name in names for one in _named(name, there)}
         shown = engine.show(quadlet.units(asked.values()))
         return {name: cls._read(engine, *place, shown) for name, place in asked.items()}
 
@@ -235,8 +240,8 @@ class PodmanQuadlet(Resource):
         unit = quadlet.service(self.called, self.sort)
         try:
             # A run that was cut short may have left a file that systemd hasn't read.
-            engine.systemctl("daemon-reload")
-            engine.systemctl(verb, "--", unit, timeout=self.spec["timeout"])
+            engine.reload()
+            engine.do(verb, unit, self.spec["timeout"])
         except StrataError as error:
             said = engine.last_words(unit)
             raise StrataError(f"{error.message}{f'; its last words: {said}' if said else ''}") from None

@@ -81,7 +81,7 @@ class TestPodmanQuadlet(Convergence):
             "edited": edited,
             "its file gone": lambda name: (FOLDER / f"{name}.container").unlink(),
         },
-        touches=("core.files.write", "core.files.remove", "engines.quadlet.Quadlets.systemctl"),
+        touches=tuple(f"engines.quadlet.Quadlets.{verb}" for verb in ("write", "do", "drop")),
         idle={"state": "stopped"},
         bad=(("container", {"memory": "12X"}), ("pod", {"a b": "c"}), ("nonsense", "1")),
     )
