@@ -115,7 +115,7 @@ class PodmanQuadlet(Resource):
             raise StrataError(f"can't go with {given[0]}: one quadlet is of one sort", option=given[1])
         if given and self.spec.get("sort", given[0]) != given[0]:
             raise StrataError(f"can't go with sort: {self.spec['sort']}", option=given[0])
-        if self.target != "absent" and not self._lines():
+        if self.target != "absent" and self._lines().keys() <= {_BOOT}:
             raise StrataError("is needed, or another sort of quadlet", option="container")
 
     @property
@@ -247,7 +247,8 @@ class PodmanQuadlet(Resource):
             raise StrataError(f"{error.message}{f'; its last words: {said}' if said else ''}") from None
 
     def start(self, engine: Quadlets, plan: Plan) -> None:
-        self._do(engine, "start")
+        # What runs although its file was gone doesn't run from this one.
+        self._do(engine, "restart")
 
     def stop(self, engine: Quadlets, plan: Plan) -> None:
         self._do(engine, "stop")
