@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of these tests need a machine of their own: what they look at are files of cgroup v2."""
+"""The images that all tests of this target use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.docker_containers import make_images
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _images():
+    make_images()
+
+
+# Which of these tests need a machine of their own: what they look at are files of cgroup v2.
 LOOK_AT_CONTROL_GROUPS = {
     "test_create_change_and_absent",
     "test_drift_is_seen_and_repaired",
