@@ -8,6 +8,7 @@ the tables: no kind decides for itself whether something is to be done.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
@@ -66,8 +67,7 @@ class Resource:
         Raises:
             StrataError: An option is wrong; nothing was read or touched.
         """
-        given = {field.name: field.given for field in self.fields if field.given is not None}
-        self.options = {**given, **{name: value for name, value in options.items() if value is not None}}
+        self.options = {**_usual(type(self)), **{name: value for name, value in options.items() if value is not None}}
         self.owner = owner
         self.applied = dict(applied or {})
         self.promised: frozenset[Thing] = frozenset()
@@ -92,7 +92,7 @@ class Resource:
     @classmethod
     def connection(cls, spec: Mapping[str, Any]) -> Hashable:
         """What tells the engines of two resources apart (a URI, a path); resources that share it share one."""
-        return tuple(spec.get(field.name) for field in cls.fields if field.role is Role.CONNECT)
+        return tuple(map(spec.get, _connecting(cls)))
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Any:
@@ -211,7 +211,7 @@ class Resource:
         """The settings that were given, and the defaults of those that only the owner's last run gave."""
         values: dict[str, Any] = {}
         for field in self.fields:
-            if field.role is not Role.SETTING:
+            if (field.name not in self.spec and field.name not in self.applied) or field.role is not Role.SETTING:
                 continue
             now, last = self.spec.get(field.name), self.applied.get(field.name)
             if field.codec.partial and (now is not None or last is not None):
@@ -362,6 +362,18 @@ class Resource:
     def restart(self, engine: Any, plan: Plan) -> None:
         self.perform(engine, "stop", plan)
         self.perform(engine, "start", plan)
+
+
+@functools.cache
+def _usual(kind: type[Resource]) -> Mapping[str, Any]:
+    """The values of options that are not given."""
+    return {field.name: field.given for field in kind.fields if field.given is not None}
+
+
+@functools.cache
+def _connecting(kind: type[Resource]) -> tuple[str, ...]:
+    """The options that reach the engine."""
+    return tuple(field.name for field in kind.fields if field.role is Role.CONNECT)
 
 
 def read_one(resource: Resource, engine: Any) -> State:

@@ -78,9 +78,21 @@ def readable(group: str, wanted: Iterable[str]) -> tuple[str, ...]:
 
 
 def texts(group: str, files: Iterable[str]) -> dict[str, str]:
-    """The content of those of the control files that a group has."""
-    found = {file: read(group, file) for file in files}
-    return {file: text for file, text in found.items() if text is not None}
+    """The content of those of the control files that a group has; not of lists of processes, which come in pieces."""
+    found = {}
+    for file in files:
+        try:
+            descriptor = os.open(f"{group}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            # What is shown as one record comes at once (fs/seq_file.c: seq_read_iter).
+            found[file] = os.read(descriptor, _AT_ONCE).decode("ascii", errors="replace").strip()
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+    return found
 
 
 def read_cpu_max(text: str) -> int | str:
