@@ -8,7 +8,6 @@ the tables: no kind decides for itself whether something is to be done.
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
@@ -53,6 +52,15 @@ class Resource:
     busy: ClassVar[frozenset[str]] = frozenset({"running"})
     listed: ClassVar[bool] = True
     layered: ClassVar[bool] = False
+    _presets: ClassVar[Mapping[str, Any]] = {}
+    _reached_by: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Find out once what every resource of the kind asks its table of Fields for."""
+        super().__init_subclass__(**more)
+        fields = getattr(cls, "fields", ())
+        cls._presets = {field.name: field.given for field in fields if field.given is not None}
+        cls._reached_by = tuple(field.name for field in fields if field.role is Role.CONNECT)
 
     def __init__(
         self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
@@ -67,7 +75,7 @@ class Resource:
         Raises:
             StrataError: An option is wrong; nothing was read or touched.
         """
-        self.options = {**_usual(type(self)), **{name: value for name, value in options.items() if value is not None}}
+        self.options = {**self._presets, **{name: value for name, value in options.items() if value is not None}}
         self.owner = owner
         self.applied = dict(applied or {})
         self.promised: frozenset[Thing] = frozenset()
@@ -92,7 +100,7 @@ class Resource:
     @classmethod
     def connection(cls, spec: Mapping[str, Any]) -> Hashable:
         """What tells the engines of two resources apart (a URI, a path); resources that share it share one."""
-        return tuple(map(spec.get, _connecting(cls)))
+        return tuple(map(spec.get, cls._reached_by))
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Any:
@@ -362,18 +370,6 @@ class Resource:
     def restart(self, engine: Any, plan: Plan) -> None:
         self.perform(engine, "stop", plan)
         self.perform(engine, "start", plan)
-
-
-@functools.cache
-def _usual(kind: type[Resource]) -> Mapping[str, Any]:
-    """The values of options that are not given."""
-    return {field.name: field.given for field in kind.fields if field.given is not None}
-
-
-@functools.cache
-def _connecting(kind: type[Resource]) -> tuple[str, ...]:
-    """The options that reach the engine."""
-    return tuple(field.name for field in kind.fields if field.role is Role.CONNECT)
 
 
 def read_one(resource: Resource, engine: Any) -> State:

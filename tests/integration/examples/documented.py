@@ -5,8 +5,8 @@
     documented.py engines|guests
 
 prints a playbook of some: on a host where all of them are as documented, over SSH, nothing is changed by any. Of what
-makes something it has one door of each family, since each task takes seconds, and all of them come to a host in the same
-way. The others, and what only looks and uses nothing of a play, are left to the tests inside the host.
+makes something it has one door of each family, since each task takes seconds, and all of them come to a host in the
+same way. The others, and what only looks and uses nothing of a play, are left to the tests inside the host.
 """
 
 from __future__ import annotations
