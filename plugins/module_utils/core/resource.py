@@ -52,6 +52,15 @@ class Resource:
     busy: ClassVar[frozenset[str]] = frozenset({"running"})
     listed: ClassVar[bool] = True
     layered: ClassVar[bool] = False
+    _presets: ClassVar[Mapping[str, Any]] = {}
+    _reached_by: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Find out once what every resource of the kind asks its table of Fields for."""
+        super().__init_subclass__(**more)
+        fields = getattr(cls, "fields", ())
+        cls._presets = {field.name: field.given for field in fields if field.given is not None}
+        cls._reached_by = tuple(field.name for field in fields if field.role is Role.CONNECT)
 
     def __init__(
         self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
@@ -66,8 +75,7 @@ class Resource:
         Raises:
             StrataError: An option is wrong; nothing was read or touched.
         """
-        given = {field.name: field.given for field in self.fields if field.given is not None}
-        self.options = {**given, **{name: value for name, value in options.items() if value is not None}}
+        self.options = {**self._presets, **{name: value for name, value in options.items() if value is not None}}
         self.owner = owner
         self.applied = dict(applied or {})
         self.promised: frozenset[Thing] = frozenset()
@@ -92,7 +100,7 @@ class Resource:
     @classmethod
     def connection(cls, spec: Mapping[str, Any]) -> Hashable:
         """What tells the engines of two resources apart (a URI, a path); resources that share it share one."""
-        return tuple(spec.get(field.name) for field in cls.fields if field.role is Role.CONNECT)
+        return tuple(map(spec.get, cls._reached_by))
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Any:
@@ -211,7 +219,7 @@ class Resource:
         """The settings that were given, and the defaults of those that only the owner's last run gave."""
         values: dict[str, Any] = {}
         for field in self.fields:
-            if field.role is not Role.SETTING:
+            if (field.name not in self.spec and field.name not in self.applied) or field.role is not Role.SETTING:
                 continue
             now, last = self.spec.get(field.name), self.applied.get(field.name)
             if field.codec.partial and (now is not None or last is not None):

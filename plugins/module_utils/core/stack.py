@@ -235,8 +235,9 @@ class Stack:
             kind, engine = type(probe), self._engine(probe)
             if _reach(probe) not in self.found:
                 self.found[_reach(probe)] = kind.read_many(engine, self._asked(probe, engine, ()))
+            reach = probe.connection(probe.spec)
             for name, state in self.found[_reach(probe)].items():
-                if state.exists and state.owner == self.name:
+                if state.exists and state.owner == self.name and (kind.kind, name, reach) not in declared:
                     options = {**probe.options, kind.identity: name, "state": "absent"}
                     gone = kind(options, owner=self.name, applied=self.record.get(kind.key(options)))
                     if gone.prunable(state):

@@ -46,12 +46,14 @@ class Tree:
         ours: It is the collection's own, made where it is missing.
         files: The control files and groups at its top, as it was last read; none where it isn't there.
         around: What was found then to be the same for all groups of it.
+        within: What was found then to be the same for all groups in one: the control files to read, by its path.
     """
 
     top: str
     ours: bool
     files: frozenset[str] = frozenset()
     around: Mapping[str, Any] = field(default_factory=dict)
+    within: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def write() -> None:

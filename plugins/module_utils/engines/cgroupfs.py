@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from ..core.waiting import until
 MOUNT = "/sys/fs/cgroup"
 _SUPER_MAGIC = 0x63677270  # include/uapi/linux/magic.h: CGROUP2_SUPER_MAGIC
 _OWNER = "trusted.strata.owner"
+_AT_ONCE = 1 << 16
+_OWN_LINKS = 2
 
 _REASONS = {
     errno.EBUSY: "the group above it holds processes itself; only groups without processes can pass controllers on",
@@ -34,12 +37,18 @@ def is_cgroup2(path: str) -> bool:
 
 def read(group: str, file: str) -> str | None:
     """The content of a control file, None where the group has no such file."""
+    # By its descriptor: what a file object asks first costs more than reading, and there are many.
     try:
-        # Unbuffered: what a buffer asks of a file first costs as much as reading it, and there are many.
-        with open(f"{group}/{file}", "rb", buffering=0) as handle:
-            return handle.readall().decode("ascii", errors="replace").strip()
+        descriptor = os.open(f"{group}/{file}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        said = b"".join(iter(lambda: os.read(descriptor, _AT_ONCE), b""))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return said.decode("ascii", errors="replace").strip()
 
 
 def write(group: str, file: str, value: str) -> None:
@@ -56,17 +65,34 @@ def write(group: str, file: str, value: str) -> None:
         raise StrataError(f"could not write {value!r} to {group}/{file}: {reason}") from None
 
 
-def texts(group: str, wanted: Iterable[str]) -> dict[str, str]:
-    """The content of those of the wanted control files that a group has; a wanted ``hugetlb.*`` is all of them."""
+def readable(group: str, wanted: Iterable[str]) -> tuple[str, ...]:
+    """Those of the wanted control files that a group has; a wanted ``hugetlb.*`` is all of them."""
     try:
         there = set(os.listdir(group))
     except OSError:
-        return {}
+        return ()
     names = set(wanted)
     for many in [name[:-1] for name in names if name.endswith(".*")]:
         names |= {file for file in there if file.startswith(many) and file.endswith(".max")}
-    found = {file: read(group, file) for file in names & there}
-    return {file: text for file, text in found.items() if text is not None}
+    return tuple(sorted(names & there))
+
+
+def texts(group: str, files: Iterable[str]) -> dict[str, str]:
+    """The content of those of the control files that a group has; not of lists of processes, which come in pieces."""
+    found = {}
+    for file in files:
+        try:
+            descriptor = os.open(f"{group}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            # What is shown as one record comes at once (fs/seq_file.c: seq_read_iter).
+            found[file] = os.read(descriptor, _AT_ONCE).decode("ascii", errors="replace").strip()
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+    return found
 
 
 def read_cpu_max(text: str) -> int | str:
@@ -138,7 +164,11 @@ def walk(top: str) -> Iterator[str]:
     except FileNotFoundError:
         return
     for group in below:
-        yield from walk(group)
+        # A link more than its own two for each group in it (fs/kernfs/inode.c: kernfs_refresh_inode). Most have none,
+        # and listing their control files takes longer than all else.
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(group).st_nlink != _OWN_LINKS:
+                yield from walk(group)
         yield group
 
 

@@ -57,7 +57,7 @@ def _counted(texts: Mapping[str, str], file: str) -> dict[str, int]:
 
 def measure(group: str) -> dict[str, Any]:
     """Everything that the kernel counts of a group; what its controllers don't count is left out."""
-    texts = cgroupfs.texts(group, _FILES)
+    texts = cgroupfs.texts(group, cgroupfs.readable(group, _FILES))
     used: dict[str, Any] = {"cpu": _counted(texts, "cpu.stat")}
     for (part, name), file in _ONE.items():
         if file in texts:

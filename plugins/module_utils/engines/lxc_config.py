@@ -9,6 +9,7 @@ place (LXC: src/lxc/parse.c, src/lxc/confile.c; lxc.container.conf(5)).
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ _REPEATED = re.compile(
 _INTERFACE = re.compile(r"lxc\.net\.(\d+)\.(.+)")
 
 
+@functools.cache
 def repeated(key: str) -> bool:
     """Whether every line of a key counts, not only the last."""
     return _REPEATED.fullmatch(key) is not None
@@ -69,10 +71,23 @@ def expanded(lines: Iterable[Line], depth: int = 0) -> Iterator[Line]:
     for line in lines:
         if line.key == INCLUDE and line.value and depth < _DEEPEST:
             for path in includes(line.value):
-                text = files.read(path) or ""
-                yield from expanded((parse_line(one) for one in text.splitlines()), depth + 1)
+                yield from expanded(_included(path), depth + 1)
         elif line.key:
             yield line
+
+
+def _included(path: str) -> tuple[Line, ...]:
+    """The lines of a file; every container includes the same few, so that each is read once while it stays as it is."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return _parsed(path, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(path: str, *_version: int) -> tuple[Line, ...]:
+    return tuple(parse_line(one) for one in (files.read(path) or "").splitlines())
 
 
 def effective(lines: Iterable[Line]) -> dict[str, list[str]]:
@@ -92,6 +107,7 @@ class Config:
 
     def __init__(self, text: str) -> None:
         self.lines = [parse_line(line) for line in text.splitlines()]
+        self._known: tuple[list[Line], dict[str, list[str]], dict[str, list[str]]] = ([], {}, {})
 
     @property
     def text(self) -> str:
@@ -99,11 +115,18 @@ class Config:
 
     def values(self) -> dict[str, list[str]]:
         """What counts, with what is included."""
-        return effective(expanded(self.lines))
+        return self._counting()[1]
+
+    def _counting(self) -> tuple[list[Line], dict[str, list[str]], dict[str, list[str]]]:
+        """The lines, what counts of them with what is included, and without: asked for once an option, found once."""
+        if self._known[0] != self.lines:
+            own = effective(line for line in self.lines if line.key)
+            self._known = list(self.lines), effective(expanded(self.lines)), own
+        return self._known
 
     def own(self) -> dict[str, list[str]]:
         """What the file itself says."""
-        return effective(line for line in self.lines if line.key)
+        return self._counting()[2]
 
     def get(self, key: str) -> str | None:
         """The value that counts; of a list, the lines that the file itself has, one a line."""

@@ -20,6 +20,7 @@ from . import cgroup_checks, cgroup_fields
 from .cgroup_fields import FIELDS
 
 _CONTROLLERS = ("cgroup", "cpu", "cpuset", "memory", "io", "pids", "hugetlb", "misc", "rdma", "irq")
+_READ = (*cgroup_fields.FILES, "cgroup.events")
 _SELECTORS = ("pids", "units", "users")
 _ROUNDS = 20  # processes fork while they are moved; what is moved forks within the group
 
@@ -101,7 +102,8 @@ class Cgroup(Resource):
         cgroup_checks.survey(engine)
         if names is None:
             names = cls._names(engine)
-        return {name: cls._read(engine, name) for name in names}
+        units = frozenset(cgroupunit.groups()) if engine.ours else frozenset()
+        return {name: cls._read(engine, name, units) for name in names}
 
     @staticmethod
     def _names(engine: anchor.Tree) -> list[str]:
@@ -111,13 +113,13 @@ class Cgroup(Resource):
         return sorted({*names, *(cgroupunit.groups() if engine.ours else ())})
 
     @classmethod
-    def _read(cls, engine: anchor.Tree, name: str) -> State:
+    def _read(cls, engine: anchor.Tree, name: str, units: frozenset[str]) -> State:
         path = f"{engine.top}/{name}"
-        there = os.path.isdir(path)
-        kept = cgroupunit.read(name) if engine.ours else None
+        texts = cls._texts(engine, path)
+        there = "cgroup.events" in texts
+        kept = cgroupunit.read(name) if name in units else None
         if not there and kept is None:
             return State()
-        texts = cgroupfs.texts(path, {*cgroup_fields.FILES, "cgroup.events"})
         live = cgroup_fields.read(texts) if there else None
         owner = cgroupfs.owner(path)
         facts: dict[str, Any] = {"path": path, "populated": "populated 1" in texts.get("cgroup.events", "")}
@@ -130,6 +132,14 @@ class Cgroup(Resource):
             # After a boot the group has no owner noted: sh can't write one.
             owner = owned if owner is None else owner
         return State("present" if there else "stored", config, live, facts, owner)
+
+    @staticmethod
+    def _texts(engine: anchor.Tree, path: str) -> dict[str, str]:
+        # All groups in one have the same files: those of what it passes on.
+        above = os.path.dirname(path)
+        if not engine.within.get(above):
+            engine.within[above] = cgroupfs.readable(path, _READ)
+        return cgroupfs.texts(path, engine.within[above])
 
     @classmethod
     def measure(cls, engine: anchor.Tree, name: str, state: State) -> dict[str, Any]:

@@ -7,7 +7,6 @@ What is read from the kernel and what a unit writes at boot is the same text, so
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -145,7 +144,9 @@ def _show_hugetlb(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_hugetlb(texts: Texts) -> Any:
-    found = {file.split(".")[1]: text for file, text in texts.items() if re.fullmatch(r"hugetlb\.\w+\.max", file)}
+    files = (file.split(".") for file in texts if file.startswith("hugetlb."))
+    sizes = [words[1] for words in files if len(words) == 3 and words[2] == "max"]
+    found = {size: texts[f"hugetlb.{size}.max"] for size in sizes}
     return {name: _number(text) for name, text in found.items()} or None
 
 

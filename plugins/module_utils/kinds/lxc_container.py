@@ -131,10 +131,12 @@ class LxcContainer(Resource):
         stored = {name: engine.read_config(name) for name in (engine.names() if names is None else names)}
         configs = {name: config for name, config in stored.items() if config is not None}
         active = set(engine.active(configs))
-        return {name: cls._read(engine, name, config, name in active) for name, config in configs.items()}
+        # What containers were made with is mostly the same text.
+        usual: dict[str, dict[str, Any]] = {}
+        return {name: cls._read(engine, name, config, name in active, usual) for name, config in configs.items()}
 
     @classmethod
-    def _read(cls, engine: Lxc, name: str, config: Config, active: bool) -> State:
+    def _read(cls, engine: Lxc, name: str, config: Config, active: bool, usual: dict[str, dict[str, Any]]) -> State:
         owner, making = config.comment(OWNER), config.comment(MAKING)
         if owner is None and (making is not None or engine.half_made(name)):
             return State(HALF_MADE, owner=making)
@@ -142,7 +144,9 @@ class LxcContainer(Resource):
         values = cls.decoded(config, made)
         facts: dict[str, Any] = {"rootfs": config.get(ROOTFS), "template": made_with(config)}
         facts["snapshots"] = lxc_snaps.listed(engine.folder(name))
-        defaults = cls.decoded(made, made)
+        if made.text not in usual:
+            usual[made.text] = cls.decoded(made, made)
+        defaults = usual[made.text]
         running = engine.running(name) if active else None
         group = running.group() if running else None
         if running is None or group is None:

@@ -155,7 +155,7 @@ class SystemdResources(Resource):
         unit: str, shown: Mapping[str, str], told: Mapping[str, Any], config: Mapping[str, Any], group: str | None
     ) -> dict[str, Any]:
         """What holds: the kernel's own word where the unit has a group, else what systemd would make of it."""
-        texts = cgroupfs.texts(group, FILES) if group else {}
+        texts = cgroupfs.texts(group, cgroupfs.readable(group, FILES)) if group else {}
         live = dict(told)
         for field in _CONTROLS:
             exact = field.name in ("cpus", "cpu_period") and quota_as_told(shown, texts.get("cpu.max", ""))
