@@ -152,8 +152,8 @@ def walk(top: str) -> Iterator[str]:
     except FileNotFoundError:
         return
     for group in below:
-        # A link more than its own two for each group in it (fs/kernfs/inode.c: kernfs_refresh_inode): most have none, and
-        # listing their control files takes longer than all else.
+        # A link more than its own two for each group in it (fs/kernfs/inode.c: kernfs_refresh_inode). Most have none,
+        # and listing their control files takes longer than all else.
         with contextlib.suppress(FileNotFoundError):
             if os.stat(group).st_nlink != _OWN_LINKS:
                 yield from walk(group)

@@ -30,7 +30,7 @@ def context(name: str, said: str, *lines: str) -> str:
     if not (folder / "busybox").exists():
         shutil.copy(shutil.which("busybox"), folder / "busybox")
     (folder / "said").write_text(said)
-    steps = ("FROM scratch", "COPY busybox /bin/busybox", "COPY . /context/", *lines)
+    steps = ("FROM scratch AS built", "COPY busybox /bin/busybox", "COPY . /context/", *lines)
     (folder / "Dockerfile").write_text("\n".join(steps) + "\n")
     return str(folder)
 
@@ -158,7 +158,7 @@ class TestDockerImage(Convergence):
     def test_options_of_a_build_reach_the_builder(self):
         kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
         path = context("options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
-        build = {"path": path, "target": "0", "network": "none", "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"}}
+        build = {"path": path, "target": "built", "network": "none", "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"}}
         self.apply({"build": build})
         hosts = run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/hosts")
         rows = [line.split() for line in hosts.splitlines()]
