@@ -43,9 +43,12 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(technology), C(kind) and C(options) to declare it with, the C(reasons), and C(instead), the others with theirs.
+    - C(technology), C(kind) and C(options) to declare it with, the C(reasons), and C(instead), the others with
+      theirs.
   type: dict
 """
+
+from typing import Any
 
 from ansible_collections.strata.virt.plugins.plugin_utils.placement import place
 
@@ -53,5 +56,5 @@ from ansible_collections.strata.virt.plugins.plugin_utils.placement import place
 class FilterModule:
     """The filter."""
 
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, Any]:
         return {"placement": place}

@@ -10,7 +10,8 @@ short_description: Lay virtual processors out over those of a host
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Gives each virtual processor a thread of the host for itself, keeps each guest on one NUMA node, and never lets two
+  - Gives each virtual processor a thread of the host for itself, keeps each guest on one NUMA node, and never lets
+    two
     guests share a core, whose threads could look at each other's caches.
   - Emulators and iothreads run on the cores that are reserved for the host.
   - What doesn't fit is refused, with the room that there is.
@@ -50,11 +51,13 @@ _value:
   type: dict
 """
 
+from typing import Any
+
 from ansible_collections.strata.virt.plugins.plugin_utils.pinning import lay
 
 
 class FilterModule:
     """The filter."""
 
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, Any]:
         return {"vcpu_pins": lay}

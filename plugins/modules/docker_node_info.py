@@ -46,7 +46,14 @@ resources:
       owner: null
       options: {name: lab1, role: manager, availability: active, labels: {disk: ssd}, state: present}
       running: null
-      facts: {id: 4f5g..., version: 12, state: ready, address: 127.0.0.1, leader: true, reachability: reachable, engine: 26.1.5}
+      facts:
+        id: 4f5g...
+        version: 12
+        state: ready
+        address: 127.0.0.1
+        leader: true
+        reachability: reachable
+        engine: 26.1.5
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform

@@ -58,7 +58,8 @@ options:
     type: int
   image:
     description:
-      - What its tasks are made from. Needed for a new service. Every node has to have it, or get it from its registry.
+      - What its tasks are made from. Needed for a new service. Every node has to have it, or get it from its
+        registry.
     type: str
   entrypoint:
     description:
@@ -134,7 +135,8 @@ options:
     type: dict
   healthcheck:
     description:
-      - How the swarm finds out whether it is healthy. What isn't given is not compared; what is not set comes from the
+      - How the swarm finds out whether it is healthy. What isn't given is not compared; what is not set comes from
+        the
         image.
       - Durations are written as V(500ms), V(30s) or V(1m30s).
     type: dict

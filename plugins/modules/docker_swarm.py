@@ -14,16 +14,18 @@ description:
   - Begins a swarm, joins one, changes the settings of one, and leaves it.
   - What only counts at the beginning is not compared afterwards. To change it, leave the swarm first.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
   - The Python library C(docker) on the managed host (python3-docker)
 options:
-  docker_host:
+  name:
     description:
-      - The daemon, by where it listens.
+      - The swarm. A daemon is in one at most, and every one is called so.
     type: str
-    default: unix:///var/run/docker.sock
+    choices: [default]
+    default: default
   state:
     description:
       - V(present) begins a swarm, or joins that of O(remote_addrs), where the daemon is in none. V(absent) leaves it.
@@ -134,12 +136,19 @@ resource:
   returned: always
   type: dict
   sample:
-    name: unix:///var/run/docker.sock
+    name: default
     status: present
     owner: ""
-    options: {docker_host: "unix:///var/run/docker.sock", labels: {site: lab}, state: present}
+    options: {name: default, labels: {site: lab}, state: present}
     running: null
-    facts: {state: active, node: 4f5g..., address: 127.0.0.1, manager: true, managers: ["127.0.0.1:2377"], swarm: 9x2k..., nodes: 1}
+    facts:
+      state: active
+      node: 4f5g...
+      address: 127.0.0.1
+      manager: true
+      managers: ["127.0.0.1:2377"]
+      swarm: 9x2k...
+      nodes: 1
 join_tokens:
   description: The tokens for joining, with O(join_tokens=true) on a manager.
   returned: with join_tokens

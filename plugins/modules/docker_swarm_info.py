@@ -13,12 +13,18 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Tells whether the daemon is in a swarm, as what, and with which settings.
 extends_documentation_fragment:
+  - strata.virt.over_docker
   - strata.virt.informs
 requirements:
   - Docker 20.10 or newer
   - The Python library C(docker) on the managed host (python3-docker)
 options:
-  {}seealso:
+  name:
+    description:
+      - The swarm. A daemon is in one at most.
+    type: list
+    elements: str
+seealso:
   - module: strata.virt.docker_swarm
 """
 
@@ -35,12 +41,19 @@ resources:
   type: list
   elements: dict
   sample:
-    - name: unix:///var/run/docker.sock
+    - name: default
       status: present
       owner: ""
-      options: {docker_host: "unix:///var/run/docker.sock", labels: {site: lab}, state: present}
+      options: {name: default, labels: {site: lab}, state: present}
       running: null
-      facts: {state: active, node: 4f5g..., address: 127.0.0.1, manager: true, managers: ["127.0.0.1:2377"], swarm: 9x2k..., nodes: 1}
+      facts:
+        state: active
+        node: 4f5g...
+        address: 127.0.0.1
+        manager: true
+        managers: ["127.0.0.1:2377"]
+        swarm: 9x2k...
+        nodes: 1
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform

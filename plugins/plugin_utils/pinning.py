@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Laying virtual processors out over those that a host has: none twice, no core between two guests, one node a guest."""
+"""Laying virtual processors out over those of a host: none twice, no core between two guests, one node a guest."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def lay(
             "node": node.number,
             "vcpu_pins": {number: str(thread) for number, thread in enumerate(threads)},
             "emulator_pin": near,
-            "iothread_pins": {number: near for number in range(1, guest.iothreads + 1)},
+            "iothread_pins": dict.fromkeys(range(1, guest.iothreads + 1), near),
         }
     return placed
 

@@ -220,7 +220,9 @@ def place(needs: Needs) -> dict[str, Any]:
 def _refuse_unknown(needs: Needs) -> None:
     unknown = sorted(set(needs) - _KNOWN)
     if unknown:
-        raise AnsibleFilterError(f"placement: no such need: {', '.join(unknown)}; needs are {', '.join(sorted(_KNOWN))}")
+        raise AnsibleFilterError(
+            f"placement: no such need: {', '.join(unknown)}; needs are {', '.join(sorted(_KNOWN))}"
+        )
     if needs.get("isolation") not in (None, *_LEVELS):
         raise AnsibleFilterError(f"placement: isolation is one of {', '.join(_LEVELS)}, not {needs['isolation']!r}")
 

@@ -35,9 +35,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def place(
-    path: str, empty: Any, parse: Callable[[Any], Any] = _same, show: Callable[[Any], Any] = _same
-) -> At:
+def place(path: str, empty: Any, parse: Callable[[Any], Any] = _same, show: Callable[[Any], Any] = _same) -> At:
     """A value of its own.
 
     Args:

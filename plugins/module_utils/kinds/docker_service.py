@@ -140,7 +140,8 @@ class DockerService(SwarmObject):
             ) from None
 
     def _settled(self, engine: DockerSwarm) -> bool:
-        (service,) = engine.objects("services", {"name": [self.name]})[:1] or [None]
+        found = engine.objects("services", {"name": [self.name]})
+        service = next((one for one in found if one["Spec"]["Name"] == self.name), None)
         if service is None:
             raise StrataError("was removed meanwhile", hint="Run again")
         update = service.get("UpdateStatus") or {}

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, INT, LINE, MAP, SECONDS, TEXT, TEXTS, WORDS, Codec, parse_int
+from ..core.codec import BOOL, LINE, MAP, SECONDS, TEXT, TEXTS, WORDS, Codec, parse_int
 from ..core.field import Field, Role, structure, table
 from ..core.plan import Effect
 from ..engines import docker_values, swarm_at

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import policy
@@ -19,7 +19,9 @@ from ..engines.docker import DEFAULT, OWNER, Document
 from ..engines.docker_networks import OPTIONS
 from ..engines.docker_swarm import INACTIVE, DockerSwarm
 from ..engines.swarm_at import At, mapping, place, seconds
+from .swarm_object import HOST
 
+NAME = "default"  # of every swarm (swarmkit: manager/state/store, DefaultClusterName)
 _JOINED = 60.0  # seconds that a swarm may take to take in a node
 
 
@@ -35,11 +37,11 @@ def _setting(name: str, codec: Any, where: At, default: Any) -> Field:
 class DockerSwarmMember(Resource):
     kind = "docker_swarm"
     rank = 32
-    identity = "docker_host"
-    sample = DEFAULT
+    sample = NAME
     states = {"present": "present", "absent": "absent"}
     fields = (
-        Field("docker_host", LINE, role=Role.NAME, given=DEFAULT),
+        Field("name", LINE, role=Role.NAME, given=NAME, choices=(NAME,)),
+        HOST,
         policy.state("present", "absent"),
         _given("force", BOOL, given=False),
         _given("join_tokens", BOOL, given=False, public=True),
@@ -79,15 +81,11 @@ class DockerSwarmMember(Resource):
             )
 
     @classmethod
-    def connection(cls, spec: Mapping[str, Any]) -> Hashable:
-        return spec.get("docker_host") or DEFAULT
-
-    @classmethod
     def open(cls, spec: Mapping[str, Any]) -> DockerSwarm:
         return DockerSwarm(spec.get("docker_host") or DEFAULT)
 
     def provides(self) -> list[Thing]:
-        return [(self.kind, self.name)]
+        return [(self.kind, str(self.spec["docker_host"]))]
 
     # What there is.
 
@@ -104,12 +102,12 @@ class DockerSwarmMember(Resource):
             "managers": [manager["Addr"] for manager in member.get("RemoteManagers") or ()],
         }
         if not facts["manager"]:
-            return {engine.url: State("present", facts=facts)}
+            return {NAME: State("present", facts=facts)}
         swarm = engine.swarm()
         spec = swarm["Spec"]
         config = {field.name: field.at.read(spec) for field in cls.fields if field.at}
         facts.update(swarm=swarm["ID"], nodes=member.get("Nodes"))
-        return {engine.url: State("present", config, facts=facts, owner=spec["Labels"].get(OWNER), document=swarm)}
+        return {NAME: State("present", config, facts=facts, owner=spec["Labels"].get(OWNER), document=swarm)}
 
     def settings(self, state: State) -> dict[str, Any]:
         want = super().settings(state)

@@ -14,8 +14,7 @@ from ..core import policy
 from ..core.codec import BOOL, PATH
 from ..core.errors import StrataError
 from ..core.field import Field, Role
-from ..core.plan import Plan, State
-from ..core.plan import Effect
+from ..core.plan import Effect, Plan, State
 from ..engines.docker import OURS, Document
 from ..engines.docker_networks import OPTIONS
 from ..engines.docker_swarm import DockerSwarm

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from ..core.errors import StrataError
 from ..core.codec import LINE
+from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Plan, State
 from ..core.resource import Resource, Thing

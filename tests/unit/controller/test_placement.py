@@ -49,7 +49,7 @@ def test_why_others_do_not_fit_is_told():
     ("needs", "said"),
     [
         ({"os": "windows", "density": 500}, "nothing meets all of"),
-        ({"image": "oci", "system_test": True}, "Give up one of them"),
+        ({"image": "oci", "tenants": True}, "Give up one of them"),
         ({"speed": "much"}, "no such need: speed"),
         ({"isolation": "much"}, "isolation is one of"),
     ],

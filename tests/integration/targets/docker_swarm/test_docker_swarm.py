@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker_swarm, docker_node, docker_secret, docker_config and docker_service, looked at through Docker's own command line."""
+"""docker_swarm, docker_node, docker_secret, docker_config and docker_service, looked at through Docker's own client."""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ def look_config(name: str) -> dict | None:
     return found and {"Data": base64.b64decode(found["Spec"]["Data"]).decode(), "Labels": labels(found["Spec"])}
 
 
-TOUCHES = tuple(f"engines.docker_swarm.DockerSwarm.{verb}" for verb in ("create_object", "update_object", "remove_object"))
+TOUCHES = tuple(
+    f"engines.docker_swarm.DockerSwarm.{verb}" for verb in ("create_object", "update_object", "remove_object")
+)
 BAD = (("data", ""), ("data_src", "relative"), ("nonsense", "1"))
 
 
