@@ -97,12 +97,12 @@ def _hosts(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _read_check(spec: Document) -> dict[str, Any]:
-    return check_of({"Healthcheck": at(spec, f"{CONTAINER}.HealthCheck")})
+    return check_of({"Healthcheck": at(spec, f"{CONTAINER}.Healthcheck")})
 
 
 def _write_check(spec: Body, value: Mapping[str, Any]) -> None:
     body = check_body({**_read_check(spec), **value})
-    put(spec, f"{CONTAINER}.HealthCheck", body if body.keys() & {*CHECK_KEYS.values()} else None)
+    put(spec, f"{CONTAINER}.Healthcheck", body if body.keys() & {*CHECK_KEYS.values()} else None)
 
 
 def leaves(path: str, keys: Mapping[str, At]) -> At:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from .swarm_object import SwarmObject
 
 _FILES = {"secrets": "docker_secret", "configs": "docker_config"}
 _WRONG = {"paused", "rollback_paused", "rollback_completed"}
+_MONITOR = 5  # seconds that a new task is watched for failing (moby: api/types/swarm, UpdateConfig.Monitor)
 _SAME = ("ContainerSpec", "Resources", "ForceUpdate")
 """What of a task's specification says that it is of the service as it is now."""
 
@@ -120,18 +122,31 @@ class DockerService(SwarmObject):
 
     def update(self, engine: DockerSwarm, plan: Plan) -> None:
         super().update(engine, plan)
-        self._wait(engine)
+        old = plan.state.document["Spec"]
+        new = self.specification(old, plan.want)
+        if any(old.get(part) != new.get(part) for part in (TASK, "Mode")):
+            self._wait(engine)
 
     def recreate(self, engine: DockerSwarm, plan: Plan) -> None:
         super().recreate(engine, plan)
         self._wait(engine)
 
     def _wait(self, engine: DockerSwarm) -> None:
-        """Wait until as many tasks of the service as it is now run as there are to be."""
+        """Wait until as many tasks of the service as it is now run as there are to be, and have run for a while."""
         if not self.spec["wait"]:
             return
+        steady = self.spec.get("update_config", {}).get("monitor", _MONITOR)
+        since: list[float] = []
+
+        def stays() -> bool:
+            if not self._settled(engine):
+                since.clear()
+                return False
+            since.append(time.monotonic())
+            return since[-1] - since[0] >= steady
+
         try:
-            until(lambda: self._settled(engine), "its tasks to run", self.spec["timeout"])
+            until(stays, "its tasks to run", self.spec["timeout"])
         except StrataError as error:
             said = _last_errors(engine, self.name)
             raise StrataError(

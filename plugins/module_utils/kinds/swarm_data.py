@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import os
+from dataclasses import replace
 from typing import Any
 
 from ..core import policy
@@ -15,11 +16,14 @@ from ..core.codec import BOOL, PATH
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Effect, Plan, State
-from ..engines.docker import OURS, Document
+from ..engines.docker import OURS, OWNER, Document
 from ..engines.docker_networks import OPTIONS
 from ..engines.docker_swarm import DockerSwarm
 from ..engines.swarm_at import At, mapping
 from .swarm_object import HOST, SwarmObject
+
+_DATA = "strata.given"
+"""Where what is to be kept stands in what was observed."""
 
 DIGEST = OURS + "data"
 """The label with a digest of what is kept: it is all that tells one secret from another one."""
@@ -102,13 +106,14 @@ class SwarmData(SwarmObject):
 
     def observe(self, engine: DockerSwarm, state: State) -> State:
         state = super().observe(engine, state)
-        if self.target != "absent":
-            self._data = self._given()  # not among the facts, which a result shows
-        return state
+        if self.target == "absent":
+            return state
+        # Not among the facts, which a result shows.
+        return replace(state, document={**(state.document or {}), _DATA: self._given()})
 
     def settings(self, state: State) -> dict[str, Any]:
         want = super().settings(state)
-        data = self._data
+        data = state.document[_DATA]
         want.pop("data", None)
         if data is None:
             if not state.exists and not self.files():
@@ -118,21 +123,28 @@ class SwarmData(SwarmObject):
         salt = bytes.fromhex(there.partition(":")[0]) if there else os.urandom(16)
         return {**want, "data": digest(data, salt)}
 
-    def specification(self, there: Document, want: Any) -> dict[str, Any]:
-        spec = super().specification(there, {name: value for name, value in want.items() if name != "data"})
-        if self._data is not None:
-            spec["Data"] = base64.b64encode(self._data).decode()
-            spec["Labels"] = {**(spec.get("Labels") or {}), DIGEST: want["data"]}
+    def _body(self, plan: Plan, there: Document) -> dict[str, Any]:
+        """What is kept, with a digest of it."""
+        spec = self.specification(there, {"labels": plan.want.get("labels", {})})
+        data = plan.state.document[_DATA]
+        if data is not None:
+            spec["Data"] = base64.b64encode(data).decode()
+            spec["Labels"][DIGEST] = plan.want["data"]
         return spec
+
+    def create(self, engine: DockerSwarm, plan: Plan) -> None:
+        engine.create_object(self.sort, self._body(plan, {"Name": self.name, "Labels": {OWNER: self.owner}}))
 
     def update(self, engine: DockerSwarm, plan: Plan) -> None:
         """Only labels can change; what is kept has to be given as it is, or not at all (swarmkit: UpdateSecret)."""
         found = plan.state.document
-        spec = super().specification(found["Spec"], {"labels": plan.want.get("labels", {})})
+        spec = self.specification(found["Spec"], {"labels": plan.want.get("labels", {})})
         engine.update_object(self.sort, found, spec)
 
     def recreate(self, engine: DockerSwarm, plan: Plan) -> None:
+        found = plan.state.document
         try:
-            super().recreate(engine, plan)
+            engine.remove_object(self.sort, found["ID"])
         except StrataError as error:
             raise StrataError(error.message, hint="Keep it under another name, and let the service have that") from None
+        engine.create_object(self.sort, self._body(plan, found["Spec"]))

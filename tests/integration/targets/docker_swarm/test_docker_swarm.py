@@ -193,7 +193,13 @@ def running(name: str) -> int:
     return sum(state.startswith("Running") for state in states.splitlines())
 
 
-STAYS = {"image": "web:1.0", "stop_timeout": "1s", "endpoint_mode": "dnsrr", "restart_policy": {"delay": "1s"}}
+STAYS = {
+    "image": "web:1.0",
+    "stop_timeout": "1s",
+    "endpoint_mode": "dnsrr",
+    "restart_policy": {"delay": "1s"},
+    "update_config": {"monitor": "1s"},
+}
 
 
 @pytest.mark.usefixtures("member")
@@ -201,8 +207,16 @@ class TestDockerService(Convergence):
     case = Case(
         kind="docker_service",
         info="docker_service_info",
-        a={**STAYS, "memory": "64M", "cpus": 0.5, "env": {"A": "1"}, "labels": {"tier": "back"}},
-        b={**STAYS, "memory": "96M", "read_only": True, "replicas": 2, "labels": {"tier": "front"}},
+        a={**STAYS, "replicas": 1, "memory": "64M", "cpus": 0.5, "env": {"A": "1"}, "labels": {"tier": "back"}},
+        b={
+            **STAYS,
+            "memory": "96M",
+            "cpus": "max",
+            "env": {},
+            "read_only": True,
+            "replicas": 2,
+            "labels": {"tier": "front"},
+        },
         look=look_service,
         seen_a={
             "Image": "web:1.0",
@@ -242,7 +256,7 @@ class TestDockerService(Convergence):
                 "healthcheck": {"test": ["CMD", "/bin/busybox", "true"], "interval": "1s"},
                 "mounts": [{"type": "tmpfs", "target": "/scratch"}],
                 "constraints": ["node.role == manager"],
-                "update_config": {"order": "start-first", "delay": "1s"},
+                "update_config": {"order": "start-first", "delay": "1s", "monitor": "1s"},
                 "etc_hosts": {"db": "192.0.2.7"},
             }
             done = self.foretold(spec)
@@ -253,7 +267,7 @@ class TestDockerService(Convergence):
             assert run(*inside, "cat", "/run/secrets/strata-token", "/srv/motd") == "correct horsehello"
             assert "192.0.2.7" in run(*inside, "cat", "/etc/hosts")
             with pytest.raises(Failed, match=r"is in use by the following service.*another name"):
-                call("docker_secret", {"name": "strata-token", "data": "another"})
+                call("docker_secret", {"name": "strata-token", "data": "battery staple"})
             assert {change["effect"] for change in self.foretold({**spec, "env": {"B": "2"}})["changes"]} == {"live"}
             assert running(self.case.name) == 2
             (told,) = call("docker_service_info", {"name": [self.case.name]})["resources"]
