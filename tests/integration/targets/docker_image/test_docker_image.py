@@ -158,7 +158,12 @@ class TestDockerImage(Convergence):
     def test_options_of_a_build_reach_the_builder(self):
         kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
         path = context("options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
-        build = {"path": path, "target": "built", "network": "none", "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"}}
+        build = {
+            "path": path,
+            "target": "built",
+            "network": "none",
+            "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"},
+        }
         self.apply({"build": build})
         hosts = run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/hosts")
         rows = [line.split() for line in hosts.splitlines()]
