@@ -61,7 +61,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: A file for services
-  strata.virt.docker_config: {name: motd, data: "Welcome\\n", labels: {tier: back}}
+  strata.virt.docker_config: {name: motd, data: "Welcome\n", labels: {tier: back}}
 """
 
 RETURN = r"""

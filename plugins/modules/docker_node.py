@@ -56,7 +56,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Mark a node, for services that are tied to it
-  strata.virt.docker_node: {name: "{{ ansible_facts.hostname }}", availability: active, labels: {disk: ssd}}
+  strata.virt.docker_node: {name: "{{ inventory_hostname }}", availability: active, labels: {disk: ssd}}
 """
 
 RETURN = r"""
