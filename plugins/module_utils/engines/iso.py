@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Small file systems of ISO 9660 with Joliet (ECMA-119), the same to the byte for the same files.
 
-What seeds virtual machines is a handful of small files in one folder. Programs that make such images put the time, their
-own name and random numbers into them, each in its own way, so that nothing could be compared by content.
+What seeds virtual machines is a handful of small files in one folder. Programs that make such images put the time,
+their own name and random numbers into them, each in its own way, so that nothing could be compared by content.
 """
 
 from __future__ import annotations
