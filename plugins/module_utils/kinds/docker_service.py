@@ -122,8 +122,7 @@ class DockerService(SwarmObject):
 
     def update(self, engine: DockerSwarm, plan: Plan) -> None:
         super().update(engine, plan)
-        old = plan.state.document["Spec"]
-        new = self.specification(old, plan.want)
+        old, new = plan.state.document["Spec"], self.changed(plan)
         if any(old.get(part) != new.get(part) for part in (TASK, "Mode")):
             self._wait(engine)
 

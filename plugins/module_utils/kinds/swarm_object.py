@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..core.codec import LINE
 from ..core.errors import StrataError
 from ..core.field import Field, Role
-from ..core.plan import Plan, State
+from ..core.plan import Layer, Plan, State
 from ..core.resource import Resource, Thing
 from ..engines.docker import DEFAULT, OURS, OWNER, Document
 from ..engines.docker_networks import at, put
@@ -103,9 +103,12 @@ class SwarmObject(Resource):
         spec = self.specification({"Name": self.name, "Labels": {OWNER: self.owner}}, plan.want)
         engine.create_object(self.sort, spec)
 
+    def changed(self, plan: Plan) -> dict[str, Any]:
+        """The specification that there is, with what is otherwise than wanted and nothing else."""
+        return self.specification(plan.state.document["Spec"], plan.of(Layer.CONFIG))
+
     def update(self, engine: DockerSwarm, plan: Plan) -> None:
-        found = plan.state.document
-        engine.update_object(self.sort, found, self.specification(found["Spec"], plan.want))
+        engine.update_object(self.sort, plan.state.document, self.changed(plan))
 
     def recreate(self, engine: DockerSwarm, plan: Plan) -> None:
         found = plan.state.document
