@@ -14,21 +14,10 @@ from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Layer, Plan, State
 from ..core.resource import Resource, Thing
-from ..engines.docker import DEFAULT, OURS, OWNER, Document
-from ..engines.docker_networks import at, put
+from ..engines.docker import DEFAULT, OWNER, Document
 from ..engines.docker_swarm import INACTIVE, DockerSwarm
 
 HOST = Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT)
-
-
-def labels(found: Mapping[str, str] | None) -> dict[str, str]:
-    """Labels, but for the collection's own."""
-    return {key: value for key, value in (found or {}).items() if not key.startswith(OURS)}
-
-
-def merged(there: Mapping[str, str] | None, wanted: Mapping[str, str | None]) -> dict[str, str]:
-    """What there is, with what is wanted: a value of None takes a key away."""
-    return {key: value for key, value in {**(there or {}), **wanted}.items() if value is not None}
 
 
 class SwarmObject(Resource):
@@ -117,6 +106,3 @@ class SwarmObject(Resource):
 
     def remove(self, engine: DockerSwarm, plan: Plan) -> None:
         engine.remove_object(self.sort, plan.state.document["ID"])
-
-
-__all__ = ["HOST", "SwarmObject", "at", "labels", "merged", "put"]
