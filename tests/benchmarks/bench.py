@@ -300,7 +300,8 @@ def report(subject: Subject, counts: list[int], samples: list[Sample]) -> None:
         f"inside the module: {seconds(last.inside)} for {count}; {TIMES_RAW}x the bare library's {seconds(last.raw)}"
         f" and {seconds(BESIDE_RAW)} are {seconds(allowed)}",
     )
-    if count >= 100:  # with few, all that is measured is Ansible's own start
+    # With few, all that is measured is Ansible's own start; and the peer of LXC compares nothing but the state.
+    if count >= 100 and subject.noun != "lxc":
         verdict(
             last.peer / last.stack >= TIMES_PEER,
             f"whole playbook: {last.peer / last.stack:.1f}x as fast as the peer's loop; {TIMES_PEER}x is asked",
