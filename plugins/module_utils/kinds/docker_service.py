@@ -167,7 +167,7 @@ class DockerService(SwarmObject):
         count = at(service, "Spec.Mode.Replicated.Replicas")
         wanted = len(new) if count is None else int(count)
         enough = len(tasks) == len(new) == wanted and (wanted > 0 or count == 0)
-        return enough and all(map(_runs, new)) and update.get("State") != "updating"
+        return bool(enough and all(map(_runs, new)) and update.get("State") != "updating")
 
 
 def _runs(task: Document) -> bool:
