@@ -134,7 +134,7 @@ class DockerService(SwarmObject):
         """Wait until as many tasks of the service as it is now run as there are to be, and have run for a while."""
         if not self.spec["wait"]:
             return
-        steady = self.spec.get("update_config", {}).get("monitor", _MONITOR)
+        steady: int = self.spec.get("update_config", {}).get("monitor", _MONITOR)
         since: list[float] = []
 
         def stays() -> bool:
@@ -167,7 +167,7 @@ class DockerService(SwarmObject):
         count = at(service, "Spec.Mode.Replicated.Replicas")
         wanted = len(new) if count is None else int(count)
         enough = len(tasks) == len(new) == wanted and (wanted > 0 or count == 0)
-        return bool(enough and all(map(_runs, new)) and update.get("State") != "updating")
+        return enough and all(map(_runs, new)) and update.get("State") != "updating"
 
 
 def _runs(task: Document) -> bool:
