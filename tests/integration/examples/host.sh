@@ -30,7 +30,7 @@ import() {
 import env
 systemctl start "user@$deploy.service"
 cd /
-import setpriv --reuid "$deploy" --regid "$deploy" --init-groups env HOME=/home/deploy \
+import setpriv --reuid "$deploy" --regid "$deploy" --init-groups env HOME=/home/deploy USER=deploy LOGNAME=deploy \
     XDG_RUNTIME_DIR="/run/user/$deploy" DBUS_SESSION_BUS_ADDRESS="unix:path=/run/user/$deploy/bus"
 
 mkdir -p /srv/registry
