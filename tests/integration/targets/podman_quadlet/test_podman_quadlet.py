@@ -33,15 +33,14 @@ def shown(unit: str, *properties: str) -> list[str]:
 
 
 def look(name: str) -> dict | None:
+    """What its file says, its own name apart, and whether its service runs."""
     file = FOLDER / f"{name}.container"
     if not file.exists():
         return None
-    container = podman_api.container(name)
+    lines = [line for line in file.read_text().splitlines() if "=" in line and "Owner" not in line]
     return {
-        "File": [line for line in file.read_text().splitlines() if "=" in line and "Owner" not in line],
+        "File": [line.replace(name, "NAME") for line in lines],
         "Active": shown(f"{name}.service", "ActiveState")[0],
-        "Memory": container and container["HostConfig"]["Memory"],
-        "Env": container and [line for line in container["Config"]["Env"] if line.startswith("A=")],
     }
 
 
@@ -50,20 +49,22 @@ def edited(name: str) -> None:
     file.write_text(file.read_text().replace("[Container]\n", "[Container]\nEnvironment=BY=hand\n"))
 
 
+A = {"container": {**SLEEPS, "memory": "64M", "env": {"A": "b c"}}}
+B = {"container": {**SLEEPS, "memory": "96M"}, "settings": {"Service": {"Restart": "always"}}}
+
+
 class TestPodmanQuadlet(Convergence):
+    """What is written converges as everything does; what runs, which takes seconds a start, has tests of its own."""
+
     case = Case(
         kind="podman_quadlet",
         info="podman_quadlet_info",
-        a={"container": {**SLEEPS, "memory": "64M", "env": {"A": "b c"}}, "restart": "if_needed"},
-        b={
-            "container": {**SLEEPS, "memory": "96M"},
-            "settings": {"Service": {"Restart": "always"}},
-            "restart": "if_needed",
-        },
+        a={**A, "state": "stopped"},
+        b={**B, "state": "stopped"},
         look=look,
         seen_a={
             "File": [
-                "ContainerName=strata-test",
+                "ContainerName=NAME",
                 "Image=localhost/web:1.0",
                 'Environment="A=b c"',
                 "StopTimeout=1",
@@ -71,31 +72,54 @@ class TestPodmanQuadlet(Convergence):
                 "Network=none",
                 "WantedBy=default.target",
             ],
-            "Active": "active",
-            "Memory": 64 << 20,
-            "Env": ["A=b c"],
+            "Active": "inactive",
         },
-        seen_b={"Active": "active", "Memory": 96 << 20, "Env": []},
+        seen_b={
+            "File": [
+                "ContainerName=NAME",
+                "Image=localhost/web:1.0",
+                "StopTimeout=1",
+                "PodmanArgs=--memory=100663296",
+                "Network=none",
+                "Restart=always",
+                "WantedBy=default.target",
+            ],
+            "Active": "inactive",
+        },
         drifts={
-            "stopped": lambda name: run("systemctl", "stop", f"{name}.service"),
+            "started": lambda name: run("systemctl", "start", f"{name}.service"),
             "edited": edited,
             "its file gone": lambda name: (FOLDER / f"{name}.container").unlink(),
         },
         touches=tuple(f"engines.quadlet.Quadlets.{verb}" for verb in ("write", "do", "drop")),
-        idle={"state": "stopped"},
         bad=(("container", {"memory": "12X"}), ("pod", {"a b": "c"}), ("nonsense", "1")),
     )
 
-    def test_a_restart_is_only_made_where_it_is_allowed(self):
-        self.apply(self.case.a)
+    def test_it_runs_as_it_is_declared_and_is_started_again(self):
+        spec = {**A, "restart": "if_needed"}
+        self.apply(spec)
+        self.unchanged(spec)
+        found = podman_api.container("strata-test")
+        assert (found["HostConfig"]["Memory"], "A=b c" in found["Config"]["Env"]) == (64 << 20, True)
+        edited("strata-test")
+        assert self.foretold(spec)["changed"]
+        assert not any("BY=hand" in line for line in podman_api.container("strata-test")["Config"]["Env"])
+        # What runs although its file is gone doesn't run from the one that is written.
+        (FOLDER / "strata-test.container").unlink()
         before = shown("strata-test.service", "MainPID")
-        held = self.apply({**self.case.b, "restart": "never"})
+        assert self.apply({**A, "restart": "if_needed"})["changed"]
+        assert shown("strata-test.service", "MainPID") != before
+
+    def test_a_restart_is_only_made_where_it_is_allowed(self):
+        self.apply(A)
+        before = shown("strata-test.service", "MainPID")
+        held = self.apply(B)
         assert held["restart_required"], held
         assert shown("strata-test.service", "MainPID") == before
-        again = self.apply({**self.case.b, "restart": "never"})
+        again = self.apply(B)
         assert (again["changed"], again["restart_required"]) == (False, ["outdated"])
-        assert self.apply(self.case.b)["changed"]
-        assert look("strata-test")["Memory"] == 96 << 20
+        assert self.apply({**B, "restart": "if_needed"})["changed"]
+        assert podman_api.container("strata-test")["HostConfig"]["Memory"] == 96 << 20
 
     def test_what_the_generator_refuses_is_not_written(self):
         for settings, words in (
