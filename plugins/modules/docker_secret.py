@@ -14,6 +14,7 @@ description:
   - Keeps a secret, and makes it anew when what is kept is not what was given, which is told by a digest in a label.
   - A swarm changes nothing that it keeps. One that a service has is refused, and the service is named.
 extends_documentation_fragment:
+  - strata.virt.swarm_data
   - strata.virt.over_docker
   - strata.virt.converges
 requirements:
@@ -25,35 +26,6 @@ options:
       - The secret.
     type: str
     required: true
-  state:
-    description:
-      - V(present) keeps it, V(absent) forgets it.
-    type: str
-    choices: [present, absent]
-    default: present
-  data:
-    description:
-      - What is kept, 500 KiB at most. A new one needs it, or O(data_src).
-    type: str
-  data_is_b64:
-    description:
-      - Whether O(data) is encoded in Base64, for what is no text.
-    type: bool
-    default: false
-  data_src:
-    description:
-      - A file on the managed host with what is kept.
-    type: str
-  recreate:
-    description:
-      - Whether it may be made anew. V(never) tells of changes in RV(restart_required).
-    type: str
-    choices: [never, if_needed, always]
-    default: if_needed
-  labels:
-    description:
-      - Labels to set. Others stay as they are.
-    type: dict
 seealso:
   - module: strata.virt.docker_secret_info
   - module: strata.virt.docker_service

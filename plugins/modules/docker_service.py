@@ -14,6 +14,8 @@ description:
   - Makes a service, changes it while it goes on, task by task, waits until its tasks run, and removes it.
   - Options that M(strata.virt.docker_container) has, too, have the same names.
 extends_documentation_fragment:
+  - strata.virt.docker_healthcheck
+  - strata.virt.docker_mounts
   - strata.virt.over_docker
   - strata.virt.converges
 requirements:
@@ -133,44 +135,6 @@ options:
     description:
       - All kernel parameters of its namespaces that are set.
     type: dict
-  healthcheck:
-    description:
-      - How the swarm finds out whether it is healthy. What isn't given is not compared; what is not set comes from
-        the
-        image.
-      - Durations are written as V(500ms), V(30s) or V(1m30s).
-    type: dict
-    suboptions:
-      test:
-        description:
-          - The command. A string is run by the container's shell; a list begins with V(CMD), V(CMD-SHELL) or V(NONE),
-            which is no check at all.
-        type: raw
-      test_cli_compatible:
-        description:
-          - Whether a check without O(healthcheck.test) has that of the image, as for C(docker run). Else it has none.
-        type: bool
-        default: false
-      interval:
-        description:
-          - The time between two checks. The daemon's default is 30 seconds.
-        type: str
-      timeout:
-        description:
-          - How long one check may take. The daemon's default is 30 seconds.
-        type: str
-      start_period:
-        description:
-          - How long failures don't count after the start.
-        type: str
-      start_interval:
-        description:
-          - The time between two checks in that period. From Docker 25 on.
-        type: str
-      retries:
-        description:
-          - How many failures in a row make it unhealthy. The daemon's default is 3.
-        type: int
   etc_hosts:
     description:
       - All further names in C(/etc/hosts), with their addresses.
@@ -190,102 +154,18 @@ options:
       - All options of the resolver.
     type: list
     elements: str
-  mounts:
-    description:
-      - What to mount, in the long form. Within an entry, what isn't given is not compared.
-    type: list
-    elements: dict
-    suboptions:
-      target:
-        description:
-          - The path within the container.
-        type: str
-        required: true
-      source:
-        description:
-          - The path of the host, the volume or the image. A volume without it has no name.
-        type: str
-      type:
-        description:
-          - What it is. V(image) needs Docker 28, V(cluster) a swarm, V(npipe) Windows.
-        type: str
-        choices: [bind, npipe, tmpfs, volume, cluster, image]
-        default: volume
-      read_only:
-        description:
-          - Whether it is read-only.
-        type: bool
-      consistency:
-        description:
-          - How closely both sides have to agree. Linux has no use for it.
-        type: str
-        choices: [cached, consistent, default, delegated]
-      propagation:
-        description:
-          - Which mounts below it are passed on, for V(bind).
-        type: str
-        choices: [private, rprivate, shared, rshared, slave, rslave]
-      create_mountpoint:
-        description:
-          - Whether a missing path of the host is made, for V(bind). From Docker 23 on.
-        type: bool
-      non_recursive:
-        description:
-          - Whether mounts below it are left out, for V(bind).
-        type: bool
-      read_only_non_recursive:
-        description:
-          - Whether mounts below it stay writable, for V(bind). From Docker 25 on.
-        type: bool
-      read_only_force_recursive:
-        description:
-          - Whether it is an error if mounts below it can't be made read-only, for V(bind). From Docker 25 on.
-        type: bool
-      no_copy:
-        description:
-          - Whether a new volume stays empty, instead of getting what the image has there.
-        type: bool
-      labels:
-        description:
-          - Labels of a new volume.
-        type: dict
-      volume_driver:
-        description:
-          - The driver of a new volume.
-        type: str
-      volume_options:
-        description:
-          - Options of that driver.
-        type: dict
-      subpath:
-        description:
-          - The path within the V(volume) or V(image). From Docker 26 on.
-        type: str
-      tmpfs_size:
-        description:
-          - The most that a V(tmpfs) holds.
-        type: str
-      tmpfs_mode:
-        description:
-          - The mode of a V(tmpfs), in octal digits and quotes.
-        type: str
-      tmpfs_options:
-        description:
-          - Further mount options of a V(tmpfs), one an entry; null for one without a value. From Docker 27 on.
-        type: list
-        elements: dict
   secrets:
     description:
       - All secrets that are files in it.
     type: list
     elements: dict
-    suboptions:
+    suboptions: &files
       name:
         description: Which one.
         type: str
         required: true
       target:
-        description: The file, in C(/run/secrets) unless it is a whole path. The name where it is not given.
+        description: The file. A secret's is in C(/run/secrets) unless it is a whole path. The name where it is not given.
         type: str
       uid:
         description: Whose file it is, as a number. 0 where nobody says otherwise.
@@ -301,23 +181,7 @@ options:
       - All configs that are files in it.
     type: list
     elements: dict
-    suboptions:
-      name:
-        description: Which one.
-        type: str
-        required: true
-      target:
-        description: The file, a whole path. The name, in the root folder, where it is not given.
-        type: str
-      uid:
-        description: Whose file it is, as a number. 0 where nobody says otherwise.
-        type: str
-      gid:
-        description: Its group, as a number. 0 where nobody says otherwise.
-        type: str
-      mode:
-        description: Its permissions, in quotes. V('0444') where nobody says otherwise.
-        type: str
+    suboptions: *files
   memory:
     description:
       - The most that one task may use, as V(512m); V(max) for no limit.
@@ -414,7 +278,7 @@ options:
     description:
       - How a change comes to the tasks. What isn't given is not compared.
     type: dict
-    suboptions:
+    suboptions: &rollout
       parallelism:
         description: How many tasks at a time, 0 for all. 1 where nobody says otherwise.
         type: int
@@ -439,27 +303,7 @@ options:
     description:
       - How a change is taken back. What isn't given is not compared.
     type: dict
-    suboptions:
-      parallelism:
-        description: How many tasks at a time, 0 for all. 1 where nobody says otherwise.
-        type: int
-      delay:
-        description: The time between two lots, as V(10s).
-        type: str
-      failure_action:
-        description: What is done when one fails. V(pause) where nobody says otherwise.
-        type: str
-        choices: [pause, continue, rollback]
-      monitor:
-        description: How long a new task is watched for failing, as V(5s).
-        type: str
-      max_failure_ratio:
-        description: Which part of the tasks may fail, from 0 to 1.
-        type: float
-      order:
-        description: Whether the old task is stopped before the new one starts. It is where nobody says otherwise.
-        type: str
-        choices: [stop-first, start-first]
+    suboptions: *rollout
   log_driver:
     description:
       - The driver of its logs. That of the node's daemon where nobody says otherwise.

@@ -20,28 +20,12 @@ description:
     short
     name is pulled from, C(registries.conf) says.
 extends_documentation_fragment:
+  - strata.virt.image
   - strata.virt.over_podman
   - strata.virt.converges
 requirements:
   - skopeo on the managed host for O(push) and for O(force_source) of what is pulled
 options:
-  name:
-    description:
-      - The image, as V(web), V(web:1.0) or V(registry.example.com:5000/team/web:1.0).
-    type: str
-    required: true
-  tag:
-    description:
-      - The tag, where O(name) has none.
-    type: str
-    default: latest
-  state:
-    description:
-      - V(present) makes it, V(absent) takes this tag away, and the image with its last one. An image that a container
-        was made from is refused, and the containers are named.
-    type: str
-    choices: [present, absent]
-    default: present
   source:
     description:
       - Where it comes from. V(local) only expects it to be there. Where it is not given, it is V(build) with
@@ -102,22 +86,12 @@ options:
         where the archive has
         another one.
     type: str
-  force_source:
-    description:
-      - Builds or loads on every run; pulls where the registry has another digest than the host.
-    type: bool
-    default: false
   force_absent:
     description:
       - Takes its last name away even if containers were made from it; the image stays without a name until they are
         gone.
     type: bool
     default: false
-  repository:
-    description:
-      - Further references of the same image. Others that it has stay.
-    type: list
-    elements: str
   push:
     description:
       - Pushes O(repository), or O(name) where there is none, unless the registry has it. The credentials are those of
@@ -128,10 +102,6 @@ options:
     description:
       - Whether registries have to prove who they are. What C(registries.conf) says of them where it is not given.
     type: bool
-  archive_path:
-    description:
-      - A file on the managed host that it is saved to, unless that has the same image under the same name.
-    type: str
 seealso:
   - module: strata.virt.podman_image_info
   - module: strata.virt.podman_container
