@@ -165,7 +165,7 @@ options:
         type: str
         required: true
       target:
-        description: The file. A secret's is in C(/run/secrets) unless it is a whole path. The name where it is not given.
+        description: The file. A secret's is in C(/run/secrets) unless it is a whole path. The name by itself.
         type: str
       uid:
         description: Whose file it is, as a number. 0 where nobody says otherwise.
