@@ -166,8 +166,11 @@ def parse(text: str) -> Row | None:
 
 def _own(config: Config, key: str, made: Config) -> list[str]:
     """The lines of the file itself that didn't come with the container."""
+    lines = config.own().get(key)
+    if not lines:
+        return []
     theirs = {" ".join(text.split()) for text in made.values().get(key, ())}
-    return [text for text in config.own().get(key, ()) if " ".join(text.split()) not in theirs]
+    return [text for text in lines if " ".join(text.split()) not in theirs]
 
 
 def read_mounts(config: Config, made: Config) -> tuple[Row, ...]:
