@@ -300,6 +300,62 @@ class TestNspawnContainer(Convergence):
         finally:
             run("ip", "netns", "delete", NETNS)
 
+    def test_other_networks_forwarded_ports_and_overlays_hold_inside(self):
+        dummies = ("strata-d7", "strata-d8", "strata-d9")
+        lower, upper = TREES / "lower", TREES / "upper"
+        for folder in (lower, upper, TINY / "srv/merged", TINY / "srv/read"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (lower / "below").write_text("below\n")
+        upper.chmod(0o777)  # root of the machine is another user to the host
+        spec = {
+            "image": str(TINY),
+            "boot": False,
+            "command": ["/bin/sh", "-c", "echo up >/srv/merged/said; exec busybox httpd -f -p 80 -h /srv/merged"],
+            "network_zone": "strata7",
+            "network_macvlan": ["strata-d7:mv7"],
+            "network_ipvlan": ["strata-d8:iv8"],
+            "network_interfaces": ["strata-d9:moved9"],
+            "ports": ["tcp:8077:80"],
+            "overlays": [
+                {"path": "/srv/merged", "lower": [str(lower)], "upper": str(upper)},
+                {"path": "/srv/read", "lower": [str(lower), str(upper)]},
+            ],
+        }
+        for dummy in dummies:
+            run("ip", "link", "add", dummy, "type", "dummy")
+        try:
+            self.foretold(spec)
+            self.unchanged(spec)
+            first = leader(self.case.name)
+            within = ["nsenter", f"--target={first}", "--net", "ip"]
+            for link, kind in (("mv7", "macvlan"), ("iv8", "ipvlan"), ("moved9", "dummy"), ("host0", "veth")):
+                assert f" {kind} " in run(*within, "-details", "link", "show", link), link
+            assert not Path("/sys/class/net/strata-d9").exists(), "it was not moved"
+            zone = Path("/sys/class/net/vz-strata7")
+            assert len(list((zone / "brif").iterdir())) == 1
+            inside = Path(f"/proc/{first}/root/srv")
+            assert ((inside / "merged/below").read_text(), (upper / "said").read_text()) == ("below\n", "up\n")
+            assert sorted(file.name for file in (inside / "read").iterdir()) == ["below", "said"]
+            assert not (lower / "said").exists()
+
+            # nspawn forwards a port to the address that the machine has, once it has one.
+            run("ip", "address", "add", "10.99.8.1/24", "dev", zone.name)
+            for words in (["address", "add", "10.99.8.2/24", "dev", "host0"], ["link", "set", "host0", "up"]):
+                run(*within, *words)
+            run("ip", "link", "set", zone.name, "up")
+            page = ""
+            for _second in range(30):
+                page = run("busybox", "wget", "-qO-", "http://10.99.8.1:8077/said", check=False)
+                if page:
+                    break
+                time.sleep(1)
+            assert page == "up"
+        finally:
+            self.apply({"state": "absent"})
+            for dummy in dummies:
+                run("ip", "link", "delete", dummy, check=False)
+            run("ip", "link", "delete", "vz-strata7", check=False)
+
     def test_restricted_as_it_is_seen_from_inside(self):
         """Through /proc of the machine's own program; then what lifts it by hand, and a killed systemd-nspawn."""
         name = self.case.name
