@@ -242,6 +242,7 @@ class Stack:
                     gone = kind(options, owner=self.name, applied=self.record.get(kind.key(options)))
                     if gone.prunable(state):
                         orphans.append(Item(gone, engine, pruned=True, state=state))
+        # By what the kind makes of a name, too.
         orphans = [item for item in orphans if item.identity not in declared]
         for item in orphans:
             try:

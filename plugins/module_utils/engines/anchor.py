@@ -10,7 +10,7 @@ that passes controllers on must hold none (cgroup-v2.rst, "No Internal Process C
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,14 +46,27 @@ class Tree:
         ours: It is the collection's own, made where it is missing.
         files: The control files and groups at its top, as it was last read; none where it isn't there.
         around: What was found then to be the same for all groups of it.
-        within: What was found then to be the same for all groups in one: the control files to read, by its path.
     """
 
     top: str
     ours: bool
     files: frozenset[str] = frozenset()
     around: Mapping[str, Any] = field(default_factory=dict)
-    within: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _readable: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    def texts(self, group: str, wanted: Iterable[str]) -> dict[str, str]:
+        """The content of those of the wanted control files that a group of it has.
+
+        Groups in one have the same files, those of what it passes on: which ones is looked up once for all of them.
+        """
+        above = os.path.dirname(group)
+        if not self._readable.get(above):  # or the one that was asked for wasn't there
+            self._readable[above] = cgroupfs.readable(group, wanted)
+        return cgroupfs.texts(group, self._readable[above])
+
+    def forget(self) -> None:
+        """Look up anew which files there are: what is passed on may have changed."""
+        self._readable.clear()
 
 
 def write() -> None:

@@ -37,18 +37,11 @@ def is_cgroup2(path: str) -> bool:
 
 def read(group: str, file: str) -> str | None:
     """The content of a control file, None where the group has no such file."""
-    # By its descriptor: what a file object asks first costs more than reading, and there are many.
     try:
-        descriptor = os.open(f"{group}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        with open(f"{group}/{file}", "rb", buffering=0) as handle:
+            return handle.readall().decode("ascii", errors="replace").strip()
     except OSError:
         return None
-    try:
-        said = b"".join(iter(lambda: os.read(descriptor, _AT_ONCE), b""))
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return said.decode("ascii", errors="replace").strip()
 
 
 def write(group: str, file: str, value: str) -> None:
@@ -81,6 +74,7 @@ def texts(group: str, files: Iterable[str]) -> dict[str, str]:
     """The content of those of the control files that a group has; not of lists of processes, which come in pieces."""
     found = {}
     for file in files:
+        # By its descriptor: what a file object asks first costs more than reading, and there are many.
         try:
             descriptor = os.open(f"{group}/{file}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

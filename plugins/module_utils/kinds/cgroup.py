@@ -115,7 +115,7 @@ class Cgroup(Resource):
     @classmethod
     def _read(cls, engine: anchor.Tree, name: str, units: frozenset[str]) -> State:
         path = f"{engine.top}/{name}"
-        texts = cls._texts(engine, path)
+        texts = engine.texts(path, _READ)
         there = "cgroup.events" in texts
         kept = cgroupunit.read(name) if name in units else None
         if not there and kept is None:
@@ -132,14 +132,6 @@ class Cgroup(Resource):
             # After a boot the group has no owner noted: sh can't write one.
             owner = owned if owner is None else owner
         return State("present" if there else "stored", config, live, facts, owner)
-
-    @staticmethod
-    def _texts(engine: anchor.Tree, path: str) -> dict[str, str]:
-        # All groups in one have the same files: those of what it passes on.
-        above = os.path.dirname(path)
-        if not engine.within.get(above):
-            engine.within[above] = cgroupfs.readable(path, _READ)
-        return cgroupfs.texts(path, engine.within[above])
 
     @classmethod
     def measure(cls, engine: anchor.Tree, name: str, state: State) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def look(tree: anchor.Tree, name: str, declared: Values) -> dict[str, Any]:
 def survey(tree: anchor.Tree) -> None:
     """Find out what is the same for every group of a tree."""
     tree.files = frozenset(_names(tree.top))
-    tree.within.clear()
+    tree.forget()
     tree.around = {
         "controllers": sorted(cgroupfs.controllers(tree.top if tree.files else cgroupfs.MOUNT)),
         "kernel": sorted(cgroupfs.controllers(cgroupfs.MOUNT)),
