@@ -178,6 +178,15 @@ class Quadlets:
             raise StrataError(command.failure(done))
         return done.stdout
 
+    def starter(self, container: str) -> str | None:
+        """The service that started a container, empty if none did; None: there is no such container.
+
+        Podman notes it on what is started with ``PODMAN_SYSTEMD_UNIT`` in the environment, which the generator sets.
+        """
+        form = '{{index .Config.Labels "PODMAN_SYSTEMD_UNIT"}}'
+        done = podman_service.run_as(self.user, ["podman", "container", "inspect", f"--format={form}", "--", container])
+        return done.stdout.strip() if done.returncode == 0 else None
+
     def last_words(self, unit: str, lines: int = 5) -> str:
         """The end of what a service wrote to the journal, in one line."""
         sort = "--user-unit" if self.user.uid else "--unit"

@@ -20,6 +20,7 @@ from ..engines.quadlet import SORTS, Quadlets
 from . import quadlet_fields
 
 _BOOT, _AT_BOOT = "Install.WantedBy", ("default.target",)
+_NAME = "Container.ContainerName"
 _STARTED_AT_BOOT = ("container", "pod", "kube")
 _RUNS = ("active", "reloading", "activating")
 
@@ -149,7 +150,7 @@ class PodmanQuadlet(Resource):
         lines: Lines = {}
         if "container" in self.spec:
             row = self.spec["container"]
-            lines = {"Container.ContainerName": (self.called,), **quadlet_fields.lines(row)}
+            lines = {_NAME: (self.called,), **quadlet_fields.lines(row)}
             if "Container.HealthCmd" in lines:
                 lines["Container.Notify"] = ("healthy",)  # it has started once it is healthy
         for sort in OTHERS:
@@ -197,9 +198,23 @@ class PodmanQuadlet(Resource):
             raise StrataError(
                 f"{state.facts['path']} was written by somebody else", hint="Remove it, or give this one another name"
             )
-        if state.config.get("content") != self._lines():
+        lines = self._lines()
+        if state.config.get("content") != lines:
             engine.check(self.called, self.sort, self._text(state))
+        self._claim(engine, state, lines.get(_NAME))
         return replace(state, facts={**state.facts, "lingers": engine.user.lingers})
+
+    def _claim(self, engine: Quadlets, state: State, name: tuple[str, ...] | None) -> None:
+        """Refuse the name of a container that isn't of this service, which would replace it as it starts."""
+        known = state.config.get("content", {}).get(_NAME) == name
+        if name is None or (known and (state.status == self.target or self.target != "running")):
+            return
+        unit = quadlet.service(self.called, self.sort)
+        if engine.starter(name[-1]) not in (None, unit):
+            raise StrataError(
+                f"there is a container {name[-1]} that {unit} hasn't started, and would replace",
+                hint="Remove it, or give this quadlet another name, or settings: {Container: {ContainerName: …}}",
+            )
 
     def _text(self, state: State) -> str:
         return quadlet.render(self._lines(), self.owner if state.owner is None else state.owner)

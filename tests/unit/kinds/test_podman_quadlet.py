@@ -21,6 +21,7 @@ class Quadlets:
         self.user = SimpleNamespace(uid=1000, lingers=lingers)
         self.files: dict[tuple[str, str], str] = {}
         self.shown: dict[str, dict] = {}
+        self.starters: dict[str, str] = {}
         self.since, self.refuses = 10.0, refuses
 
     def names(self):
@@ -44,6 +45,9 @@ class Quadlets:
     def check(self, _name, _sort, _text):
         if self.refuses:
             raise StrataError(self.refuses)
+
+    def starter(self, container):
+        return self.starters.get(container)
 
     def write(self, name, sort, text):
         self.files[name, sort] = text
@@ -219,3 +223,25 @@ def test_a_plain_users_goes_on_without_a_session():
 def test_what_can_not_be_is_refused(options, said):
     with pytest.raises(StrataError, match=said):
         declared(**options)
+
+
+@pytest.mark.parametrize(("starter", "refused"), [(None, False), ("web.service", False), ("", True), ("other.service", True)])
+@pytest.mark.parametrize("state", ["started", "stopped", "present"])
+def test_a_container_of_another_maker_is_not_replaced(starter, refused, state):
+    engine = Quadlets()
+    if starter is not None:
+        engine.starters["web"] = starter
+    resource = declared(container={"image": "a"}, state=state)
+    if refused:
+        with pytest.raises(StrataError, match=r"a container web that web\.service hasn't started"):
+            plan(engine, resource)
+    else:
+        assert plan(engine, resource).changes
+
+
+def test_the_name_that_counts_is_the_containers_own():
+    engine = Quadlets()
+    engine.starters["site"] = ""
+    settings = {"Container": {"ContainerName": "site"}}
+    with pytest.raises(StrataError, match="a container site"):
+        plan(engine, declared(container={"image": "a"}, settings=settings))

@@ -140,6 +140,18 @@ class TestPodmanQuadlet(Convergence):
         finally:
             file.unlink()
 
+    def test_the_container_of_somebody_else_is_not_replaced(self):
+        mine = {"name": "strata-test", "image": "localhost/web:1.0", "network_mode": "none", "state": "present"}
+        call("podman_container", mine)
+        try:
+            before = podman_api.container("strata-test")["Id"]
+            for state in ("started", "stopped"):
+                with pytest.raises(Failed, match="there is a container strata-test that"):
+                    self.apply({**A, "state": state})
+            assert (look("strata-test"), podman_api.container("strata-test")["Id"]) == (None, before)
+        finally:
+            call("podman_container", {"name": "strata-test", "state": "absent"})
+
     def test_healthy_when_it_returns_and_on_a_network_of_another_quadlet(self):
         self.apply({"network": {"Subnet": "10.89.77.0/24"}}, "strata-test-net")
         check = {"test": ["CMD", "/bin/busybox", "true"], "interval": "1s"}
