@@ -5,12 +5,34 @@
 from __future__ import annotations
 
 import json
+import os
+import posixpath
+import tarfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import IO, Any
 
+from ..core import files
 from ..core.errors import StrataError
-from .container_files import BLOCK, Inside, Ran, talked, told_of
+from . import idmaps, inside
+from .container_files import BLOCK, File, Inside, Ran, talked, told_of
 from .podman import Podman, refusal
+
+
+def _seen(pid: int, path: str) -> tuple[int, int] | None:
+    """Whose a file is for a process of a container, by the kernel's word, which no link leads out (openat2(2))."""
+    try:
+        top = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        found = inside.owner(top, path)
+    finally:
+        os.close(top)
+    if found is None:
+        return None
+    users, groups = (files.read(f"/proc/{pid}/{one}_map") or "" for one in ("uid", "gid"))
+    return idmaps.inner(users, found[0]), idmaps.inner(groups, found[1])
 
 
 class PodmanInside(Inside, Podman):
@@ -27,6 +49,29 @@ class PodmanInside(Inside, Podman):
         if answer.status != 404:
             raise refusal(said)
         return None
+
+    def file(self, container: str, path: str) -> File | None:
+        """As any engine's, but whose it is: in archives of Podman (5.4) all is root's."""
+        found = super().file(container, path)
+        if found is None or found.sort == "directory":
+            return found
+        state = (self.inspect(container) or {}).get("State") or {}
+        owner = _seen(state["Pid"], path) if state.get("Pid") else self._exported(container, path)
+        if owner is None:
+            raise StrataError(f"whose {path} is can't be told", hint="Run again: the container stopped or changed")
+        return replace(found, owner=owner[0], group=owner[1])
+
+    def _exported(self, container: str, path: str) -> tuple[int, int] | None:
+        """Whose a file of a container is that doesn't run, from all that is in it."""
+        name = "/"
+        for part in path.strip("/").split("/")[:-1]:
+            name = self.followed(container, posixpath.join(name, part))
+        wanted = posixpath.join(name, posixpath.basename(path)).lstrip("/")
+        answer = self._exchange("GET", f"/containers/{container}/export", timeout=None)
+        if answer.status >= 400:
+            raise refusal(answer.read())
+        with tarfile.open(fileobj=answer, mode="r|") as archive:
+            return next(((one.uid, one.gid) for one in archive if one.name.lstrip("./") == wanted), None)
 
     def archive(self, container: str, path: str) -> Iterable[bytes]:
         answer = self._exchange("GET", f"/containers/{container}/archive", {"path": path}, timeout=None)

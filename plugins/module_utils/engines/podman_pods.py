@@ -105,6 +105,8 @@ def _write_cpus(body: Body, quota: Any) -> None:
 def _write_memory(body: Body, limit: Any) -> None:
     if limit != MAX:
         put(body, "resource_limits.memory", {"limit": limit})
+        # Of a pod without an entry for processors, Podman 5.4 doesn't tell the memory, although it holds.
+        body["resource_limits"].setdefault("cpu", {})
 
 
 PORTS, HOSTS = At(_read_ports, _write_ports), At(_read_hosts, _write_hosts)

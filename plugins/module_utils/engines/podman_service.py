@@ -149,9 +149,20 @@ class Service:
         return True
 
 
-def run_as(user: Account, argv: Sequence[str], timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+def run_as(
+    user: Account, argv: Sequence[str], timeout: float | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a program as a user and wait for it."""
-    return command.run([*_become(user), *argv], env=_environment(user), check=False, timeout=timeout)
+    done = command.run([*_become(user), *argv], stdin=stdin, env=_environment(user), check=False, timeout=timeout)
+    return subprocess.CompletedProcess(list(argv), done.returncode, done.stdout, done.stderr)
+
+
+def own_folder(user: Account) -> str:
+    """A folder in which only that user, or root, makes anything, and whose content is gone with the next boot."""
+    if user.uid:
+        return user.runtime
+    os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
+    return _FOLDER
 
 
 def _peer(door: socket.socket) -> int:
@@ -257,10 +268,7 @@ def _noted(path: str, key: str) -> list[str]:
 
 
 def _started(podman: str, user: Account) -> Service:
-    if user.uid == 0:
-        os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
-    folder = _FOLDER if user.uid == 0 else user.runtime
-    path = f"{folder}/strata-{os.getpid()}-{secrets.token_hex(4)}.sock"
+    path = f"{own_folder(user)}/strata-{os.getpid()}-{secrets.token_hex(4)}.sock"
     # The kernel ends it with this process, however that ends (prctl(2), PR_SET_PDEATHSIG).
     argv = [*_become(user, "--pdeathsig", "TERM"), podman, "system", "service", "--time", str(_IDLE), f"unix://{path}"]
     with tempfile.TemporaryFile() as said:

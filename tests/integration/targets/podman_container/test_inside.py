@@ -9,13 +9,14 @@ import pytest
 from tests.lab import podman_api
 from tests.lab.driver import Failed, call, run
 
-NAME = "strata-inside"
+NAME, STOPPED = "strata-inside", "strata-inside-stopped"
 BUSYBOX = "/bin/busybox"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _container():
-    podman_api.remove(NAME)
+    for name in (NAME, STOPPED):
+        podman_api.remove(name)
     run("podman", "run", "--detach", "--network=none", "--name", NAME, "localhost/web:1.0")
     yield
     podman_api.remove(NAME)
@@ -59,3 +60,18 @@ def test_a_file_is_put_there_as_it_was_told():
     inside("sh", "-c", "echo by hand >/srv/greeting")
     assert copied(**spec)["bytes"] == ("by hand\n", "hello\n")
     assert inside("cat", "/srv/greeting") == "hello"
+
+
+def test_whose_a_file_is_is_told_and_kept_running_or_not():
+    run("podman", "create", "--network=none", "--name", STOPPED, "localhost/web:1.0")
+    try:
+        for container in (NAME, STOPPED):
+            spec = {"container": container, "container_path": "/srv/owned", "content": "1\n", "mode": "0644"}
+            copied(**spec, owner_id=7, group_id=8)
+            assert copied(**spec, owner_id=9) == {"owner_id": (7, 9)}
+            assert set(copied(**{**spec, "content": "2\n"})) == {"bytes"}
+        run("podman", "start", STOPPED)
+        for container in (NAME, STOPPED):
+            assert run("podman", "exec", container, BUSYBOX, "stat", "-c", "%u %g", "/srv/owned") == "9 8"
+    finally:
+        podman_api.remove(STOPPED)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import pwd
 import time
 import urllib.request
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import podman_api
+from tests.lab.accounts import account
 from tests.lab.driver import Failed, call, call_as, run
 from tests.lab.podman_containers import look, make_images
 
@@ -32,16 +32,12 @@ EXAMPLE = {
 @pytest.fixture(scope="module")
 def uid():
     """A user who isn't logged in, with an image in their storage."""
-    run("useradd", "--create-home", USER)
-    number = pwd.getpwnam(USER).pw_uid
-    run("systemctl", "start", f"user@{number}.service")
-    with podman_api.service(USER) as at:
-        make_images(at, ("web:1.0",))
-    run("systemctl", "stop", f"user@{number}.service")
-    yield number
-    run("loginctl", "disable-linger", USER, check=False)
-    run("systemctl", "stop", f"user@{number}.service")
-    run("userdel", "--remove", USER)
+    with account(USER) as number:
+        run("systemctl", "start", f"user@{number}.service")
+        with podman_api.service(USER) as at:
+            make_images(at, ("web:1.0",))
+        run("systemctl", "stop", f"user@{number}.service")
+        yield number
 
 
 def served() -> str:

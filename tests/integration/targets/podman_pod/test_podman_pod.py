@@ -43,7 +43,6 @@ class TestPodmanPod(Convergence):
         a={
             "hostname": "one",
             "labels": {"tier": "back"},
-            "published_ports": ["127.0.0.1:8095:8080"],
             "memory": "64M",
             "recreate": "if_needed",
         },
@@ -77,7 +76,7 @@ class TestPodmanPod(Convergence):
             "removed": lambda name: podman_api.ask(f"/pods/{name}?force=true", "DELETE"),
         },
         touches=tuple(f"engines.podman_pods.PodmanPods.{verb}" for verb in ("create_pod", "pod_does", "remove_pod")),
-        own=lambda name: {"published_ports": []} if name != "strata-test" else {},
+        own=lambda name: {"published_ports": ["127.0.0.1:8095:8080"] if name == "strata-test" else []},
         idle={"state": "stopped"},
         bad=(("memory", "12X"), ("cpus", "-1"), ("nonsense", "1")),
     )

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import pwd
 from pathlib import Path
 
 import pytest
 
 from tests.lab import podman_api
+from tests.lab.accounts import account
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, call, run
 from tests.lab.podman_containers import make_images
@@ -154,7 +154,7 @@ class TestPodmanQuadlet(Convergence):
 
     def test_healthy_when_it_returns_and_on_a_network_of_another_quadlet(self):
         self.apply({"network": {"Subnet": "10.89.77.0/24"}}, "strata-test-net")
-        check = {"test": ["CMD", "/bin/busybox", "true"], "interval": "1s"}
+        check = {"test": ["CMD", "/bin/busybox", "true"], "interval": "3s"}
         spec = {**SLEEPS, "networks": [{"name": "strata-test-net.network"}], "healthcheck": check}
         spec.pop("network_mode")
         try:
@@ -170,10 +170,8 @@ class TestPodmanQuadlet(Convergence):
 
 
 def test_of_a_plain_user_who_is_not_logged_in():
-    run("useradd", "--create-home", USER)
-    uid = pwd.getpwnam(USER).pw_uid
-    run("systemctl", "start", f"user@{uid}.service")
-    try:
+    with account(USER) as uid:
+        run("systemctl", "start", f"user@{uid}.service")
         with podman_api.service(USER) as at:
             make_images(at, ("web:1.0",))
             spec = {"name": "web", "user_scope": USER, "container": SLEEPS}
@@ -190,7 +188,3 @@ def test_of_a_plain_user_who_is_not_logged_in():
             gone = {"name": "web", "user_scope": USER, "state": "absent"}
             assert [call("podman_quadlet", gone)["changed"] for _turn in range(2)] == [True, False]
             assert podman_api.container("web", at) is None
-    finally:
-        run("loginctl", "disable-linger", USER, check=False)
-        run("systemctl", "stop", f"user@{uid}.service")
-        run("userdel", "--remove", USER)
