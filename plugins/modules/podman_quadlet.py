@@ -12,8 +12,7 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Writes a quadlet, has Podman's generator look at it first, and starts, restarts and stops the service that
-    comes of
-    it, root's or a plain user's, who needs no login session.
+    comes of it, root's or a plain user's, who needs no login session.
   - The file is this module's alone. One of the same name that somebody else wrote is refused.
   - A service that runs from an older file goes on until a restart is allowed, and is told of in RV(restart_required).
 extends_documentation_fragment:
@@ -23,7 +22,8 @@ requirements:
 options:
   name:
     description:
-      - The quadlet. The service of a container is called so, too; that of other sorts has the sort at its end.
+      - The quadlet. The service of a container is called so, too; that of other sorts has the sort at its end. The
+        container itself is called C(systemd-NAME), unless O(settings) give it a C(ContainerName).
     type: str
     required: true
   state:

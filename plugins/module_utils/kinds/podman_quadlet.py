@@ -149,8 +149,7 @@ class PodmanQuadlet(Resource):
         """All that its file is to assign."""
         lines: Lines = {}
         if "container" in self.spec:
-            row = self.spec["container"]
-            lines = {_NAME: (self.called,), **quadlet_fields.lines(row)}
+            lines = quadlet_fields.lines(self.spec["container"])
             if "Container.HealthCmd" in lines:
                 lines["Container.Notify"] = ("healthy",)  # it has started once it is healthy
         for sort in OTHERS:
@@ -201,19 +200,22 @@ class PodmanQuadlet(Resource):
         lines = self._lines()
         if state.config.get("content") != lines:
             engine.check(self.called, self.sort, self._text(state))
-        self._claim(engine, state, lines.get(_NAME))
+        if self.sort == "container":
+            self._claim(engine, state, lines)
         return replace(state, facts={**state.facts, "lingers": engine.user.lingers})
 
-    def _claim(self, engine: Quadlets, state: State, name: tuple[str, ...] | None) -> None:
+    def _claim(self, engine: Quadlets, state: State, lines: Lines) -> None:
         """Refuse the name of a container that isn't of this service, which would replace it as it starts."""
-        known = state.config.get("content", {}).get(_NAME) == name
-        if name is None or (known and (state.status == self.target or self.target != "running")):
+        usual = (f"systemd-{self.called}",)  # podman-systemd.unit(5), ContainerName=
+        name = lines.get(_NAME, usual)
+        known = state.exists and state.config["content"].get(_NAME, usual) == name
+        if known and (state.status == self.target or self.target != "running"):
             return
         unit = quadlet.service(self.called, self.sort)
         if engine.starter(name[-1]) not in (None, unit):
             raise StrataError(
                 f"there is a container {name[-1]} that {unit} hasn't started, and would replace",
-                hint="Remove it, or give this quadlet another name, or settings: {Container: {ContainerName: …}}",
+                hint="Remove it, or give this one another name by settings: {Container: {ContainerName: …}}",
             )
 
     def _text(self, state: State) -> str:

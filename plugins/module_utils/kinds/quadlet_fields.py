@@ -71,7 +71,8 @@ def _check(check: Mapping[str, Any]) -> dict[str, list[str]]:
     test = list(check.get("test") or ())
     if test[:1] == ["NONE"]:
         return {"HealthCmd": ["none"]}
-    command = test[1] if test[:1] == ["CMD-SHELL"] else json.dumps(test) if test else None
+    # podman-run(1), --health-cmd: a list is run as it is, anything else by a shell.
+    command = test[1] if test[:1] == ["CMD-SHELL"] else json.dumps(test[1:]) if test else None
     spans = {"interval": "HealthInterval", "timeout": "HealthTimeout", "start_period": "HealthStartPeriod"}
     keys = {key: [_span(check[leaf])] for leaf, key in spans.items() if check.get(leaf)}
     if check.get("retries"):

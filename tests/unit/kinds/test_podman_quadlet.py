@@ -111,7 +111,7 @@ def has(resource: PodmanQuadlet, since: float = 20, **more) -> Quadlets:
             "healthcheck",
             {"test": ["CMD", "true"], "interval": "1m30s", "timeout": "500ms", "retries": 2},
             {
-                "HealthCmd": ('["CMD", "true"]',),
+                "HealthCmd": ('["true"]',),
                 "HealthInterval": ("90s",),
                 "HealthTimeout": ("500ms",),
                 "HealthRetries": ("2",),
@@ -123,15 +123,14 @@ def has(resource: PodmanQuadlet, since: float = 20, **more) -> Quadlets:
 def test_an_option_by_its_key(option, value, expected):
     written = lines(container={option: value})
     assert written.pop("Install.WantedBy") == ("default.target",)
-    assert written.pop("Container.ContainerName") == ("web",)
     assert written == {f"Container.{key}": texts for key, texts in expected.items()}
 
 
 def test_settings_come_in_the_place_of_what_options_say():
-    said = {"Container": {"ContainerName": None, "Label": ["a=b", "c=d"]}, "Service": {"Restart": "always"}}
+    said = {"Container": {"Image": "y", "Label": ["a=b", "c=d"]}, "Service": {"Restart": "always"}}
     written = lines(container={"image": "x"}, enabled=False, settings=said)
     assert written == {
-        "Container.Image": ("x",),
+        "Container.Image": ("y",),
         "Container.Label": ("a=b", "c=d"),
         "Service.Restart": ("always",),
     }
@@ -232,10 +231,10 @@ def test_what_can_not_be_is_refused(options, said):
 def test_a_container_of_another_maker_is_not_replaced(starter, refused, state):
     engine = Quadlets()
     if starter is not None:
-        engine.starters["web"] = starter
+        engine.starters["systemd-web"] = starter
     resource = declared(container={"image": "a"}, state=state)
     if refused:
-        with pytest.raises(StrataError, match=r"a container web that web\.service hasn't started"):
+        with pytest.raises(StrataError, match=r"a container systemd-web that web\.service hasn't started"):
             plan(engine, resource)
     else:
         assert plan(engine, resource).changes

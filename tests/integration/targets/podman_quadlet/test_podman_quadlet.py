@@ -64,7 +64,6 @@ class TestPodmanQuadlet(Convergence):
         look=look,
         seen_a={
             "File": [
-                "ContainerName=NAME",
                 "Image=localhost/web:1.0",
                 'Environment="A=b c"',
                 "StopTimeout=1",
@@ -76,7 +75,6 @@ class TestPodmanQuadlet(Convergence):
         },
         seen_b={
             "File": [
-                "ContainerName=NAME",
                 "Image=localhost/web:1.0",
                 "StopTimeout=1",
                 "PodmanArgs=--memory=100663296",
@@ -99,11 +97,11 @@ class TestPodmanQuadlet(Convergence):
         spec = {**A, "restart": "if_needed"}
         self.apply(spec)
         self.unchanged(spec)
-        found = podman_api.container("strata-test")
+        found = podman_api.container("systemd-strata-test")
         assert (found["HostConfig"]["Memory"], "A=b c" in found["Config"]["Env"]) == (64 << 20, True)
         edited("strata-test")
         assert self.foretold(spec)["changed"]
-        assert not any("BY=hand" in line for line in podman_api.container("strata-test")["Config"]["Env"])
+        assert not any("BY=hand" in line for line in podman_api.container("systemd-strata-test")["Config"]["Env"])
         # What runs although its file is gone doesn't run from the one that is written.
         (FOLDER / "strata-test.container").unlink()
         before = shown("strata-test.service", "MainPID")
@@ -119,7 +117,7 @@ class TestPodmanQuadlet(Convergence):
         again = self.apply(B)
         assert (again["changed"], again["restart_required"]) == (False, ["outdated"])
         assert self.apply({**B, "restart": "if_needed"})["changed"]
-        assert podman_api.container("strata-test")["HostConfig"]["Memory"] == 96 << 20
+        assert podman_api.container("systemd-strata-test")["HostConfig"]["Memory"] == 96 << 20
 
     def test_what_the_generator_refuses_is_not_written(self):
         for settings, words in (
@@ -141,26 +139,26 @@ class TestPodmanQuadlet(Convergence):
             file.unlink()
 
     def test_the_container_of_somebody_else_is_not_replaced(self):
-        mine = {"name": "strata-test", "image": "localhost/web:1.0", "network_mode": "none", "state": "present"}
+        mine = {"name": "systemd-strata-test", "image": "localhost/web:1.0", "network_mode": "none", "state": "present"}
         call("podman_container", mine)
         try:
-            before = podman_api.container("strata-test")["Id"]
+            before = podman_api.container("systemd-strata-test")["Id"]
             for state in ("started", "stopped"):
-                with pytest.raises(Failed, match="there is a container strata-test that"):
+                with pytest.raises(Failed, match="there is a container systemd-strata-test that"):
                     self.apply({**A, "state": state})
-            assert (look("strata-test"), podman_api.container("strata-test")["Id"]) == (None, before)
+            assert (look("strata-test"), podman_api.container("systemd-strata-test")["Id"]) == (None, before)
         finally:
-            call("podman_container", {"name": "strata-test", "state": "absent"})
+            call("podman_container", {"name": "systemd-strata-test", "state": "absent"})
 
     def test_healthy_when_it_returns_and_on_a_network_of_another_quadlet(self):
         self.apply({"network": {"Subnet": "10.89.77.0/24"}}, "strata-test-net")
-        check = {"test": ["CMD", "/bin/busybox", "true"], "interval": "3s"}
+        check = {"test": ["CMD", "/bin/busybox", "true"], "interval": "1s"}
         spec = {**SLEEPS, "networks": [{"name": "strata-test-net.network"}], "healthcheck": check}
         spec.pop("network_mode")
         try:
             assert self.apply({"container": spec})["changed"]
             self.unchanged({"container": spec})
-            found = podman_api.container("strata-test")
+            found = podman_api.container("systemd-strata-test")
             assert found["State"]["Health"]["Status"] == "healthy"
             assert list(found["NetworkSettings"]["Networks"]) == ["systemd-strata-test-net"]
         finally:
@@ -180,11 +178,11 @@ def test_of_a_plain_user_who_is_not_logged_in():
             assert Path(f"/var/lib/systemd/linger/{USER}").exists()
             for check in (True, False):
                 assert call("podman_quadlet", spec, check=check)["changes"] == []
-            found = podman_api.container("web", at)
+            found = podman_api.container("systemd-web", at)
             assert found["State"]["Running"] is True
             assert Path(f"/proc/{found['State']['Pid']}").stat().st_uid >= 1000
             (told,) = call("podman_quadlet_info", {"user_scope": USER})["resources"]
             assert (told["name"], told["status"]) == ("web.container", "running")
             gone = {"name": "web", "user_scope": USER, "state": "absent"}
             assert [call("podman_quadlet", gone)["changed"] for _turn in range(2)] == [True, False]
-            assert podman_api.container("web", at) is None
+            assert podman_api.container("systemd-web", at) is None
