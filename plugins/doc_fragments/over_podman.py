@@ -21,5 +21,5 @@ options:
         started for the task.
     type: str
 requirements:
-  - Podman 5.0 or newer on the managed host (podman); no Python library
+  - Podman 5.0 or newer on the managed host (podman)
 """

@@ -38,6 +38,7 @@ class Engine:
         self.processes: list[str] = []
         self.told: list[tuple] = []
         self.release = (2, 26, 1)
+        self.realm = ""
 
     def of(self, service: str) -> dict:
         (found,) = [one for one in self.listed if one["Labels"]["com.docker.compose.service"] == service]
@@ -87,7 +88,7 @@ def engine():
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
     """Where projects are kept, and a project of files."""
-    monkeypatch.setattr(compose_project, "KEPT", str(tmp_path / "kept"))
+    monkeypatch.setattr(compose_project, "place", lambda: str(tmp_path / "kept"))
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/compose.yaml").write_text("services: {}\n")
     return tmp_path
@@ -442,13 +443,13 @@ def test_who_owns_it_is_told_by_its_containers(engine, folder):
     assert read(engine, ["shop"])["shop"].owner == ""
     (folder / "kept/-/shop.json").unlink()
     for one in engine.listed:
-        one["Labels"]["com.docker.compose.project.config_files"] = compose_project.kept_at("lab", "shop")
+        one["Labels"]["com.docker.compose.project.config_files"] = compose_project.kept_at("", "lab", "shop")
     assert (read(engine, ["shop"])["shop"].owner, DockerCompose.owned(engine, "lab")) == ("lab", ["shop"])
     engine.of("db")["Labels"]["com.docker.compose.project.config_files"] = "/srv/shop/compose.yaml"
     assert read(engine, ["shop"])["shop"].owner is None
     engine.listed = []
     assert read(engine, ["shop"])["shop"].owner is None
-    kept = Path(compose_project.kept_at("lab", "shop"))
+    kept = Path(compose_project.kept_at("", "lab", "shop"))
     kept.parent.mkdir(parents=True)
     kept.write_text("{}")
     assert (read(engine, None)["shop"].owner, DockerCompose.owned(engine, "lab")) == ("lab", ["shop"])

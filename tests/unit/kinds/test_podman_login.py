@@ -122,7 +122,10 @@ def test_what_is_kept_is_compared_and_asks_nobody(desk, folder):
 def test_new_credentials_are_shown_first_and_kept_where_podman_looks(desk, folder):
     before = auths(desk)
     made = plan(desk, username="ci", password="staple", tls_verify=False, cert_dir="/etc/certs")[1]
-    assert [(change.name, change.effect.value) for change in made.changes] == [("username", "live"), ("password", "live")]
+    assert [(change.name, change.effect.value) for change in made.changes] == [
+        ("username", "live"),
+        ("password", "live"),
+    ]
     assert auths(desk) == before
     (asked,) = (folder / "asked").read_text().splitlines()
     assert asked.endswith(f"--username=ci --password-stdin --tls-verify=false --cert-dir=/etc/certs {REGISTRY}")
