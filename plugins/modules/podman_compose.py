@@ -11,8 +11,9 @@ short_description: Bring a project of Compose on Podman to what its files say
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Has Docker Compose, which speaks to Podman's service as to Docker, render a project, holds each service against the labels of its containers, and has Compose bring
-    about what differs. Where nothing does, Compose is only asked for the project.
+  - Has Docker Compose, which speaks to Podman's service as to Docker, render a project, holds each service against the
+    labels of its containers, and has Compose bring about what differs. Where nothing does, Compose is only asked for
+    the project.
   - Check mode tells service by service what would change. It builds, pulls and creates nothing.
   - A container that was stopped, paused or removed, another number of them, another image behind a tag, and a network
     or volume that is missing are seen and put right.
@@ -96,7 +97,10 @@ resource:
     name: till
     status: running
     owner: ""
-    options: {project_name: till, definition: {name: till, services: {till: {image: "localhost/web:1.0"}}}, state: present}
+    options:
+      project_name: till
+      definition: {name: till, services: {till: {image: "localhost/web:1.0"}}}
+      state: present
     running: null
     facts:
       services: {till: [{name: till-till-1, image: "localhost/web:1.0", state: running, status: Up 2 seconds}]}

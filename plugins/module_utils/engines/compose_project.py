@@ -54,7 +54,7 @@ def folder_name(folder: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "", os.path.basename(folder).lower()).lstrip("_-")
 
 
-# What is kept: PLACE/OWNER/PROJECT.json, or PLACE/REALM@OWNER/PROJECT.json, the file that their containers name in FILES.
+# What is kept: PLACE/OWNER/PROJECT.json or PLACE/REALM@OWNER/PROJECT.json, which containers name in FILES.
 
 
 def place() -> str:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from . import podman_service
 from .compose import Compose
 from .podman_images import PodmanImages
 

@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Projects of Compose on whichever engine: rendered by it, held against the labels of containers, and brought about by it."""
+"""Projects of Compose on whichever engine: rendered, held against the labels of containers, and brought about."""
 
 from __future__ import annotations
 

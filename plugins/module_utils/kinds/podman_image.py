@@ -41,6 +41,12 @@ class PodmanImage(Image):
         super().check()
         if self.target == "absent":
             return
+        build = self.spec.get("build") or {}
+        if build.get("etc_hosts") and build.get("network") == "none":
+            # buildah, run_linux.go: a step without a network has no /etc/hosts.
+            raise StrataError(
+                "can't go with network: none, where Podman gives steps no /etc/hosts", option="build.etc_hosts"
+            )
         nowhere = [place for place in self.places() if podman_images.whole(place).startswith("localhost/")]
         if self.spec["push"] and nowhere:
             raise StrataError(

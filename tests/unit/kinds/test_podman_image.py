@@ -78,6 +78,10 @@ def test_pushed_by_the_id_of_the_image_because_no_digest_is_noted():
     [
         ({"push": True}, "name: names no registry to push to"),
         ({"push": True, "repository": ["web:2"]}, "repository: names no registry to push to"),
+        (
+            {"build": {"path": "/srv/web", "network": "none", "etc_hosts": {"db": "192.0.2.7"}}},
+            "etc_hosts: can't go with network: none",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, said):

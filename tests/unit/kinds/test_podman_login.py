@@ -129,7 +129,8 @@ def test_new_credentials_are_shown_first_and_kept_where_podman_looks(desk, folde
     assert auths(desk) == before
     (asked,) = (folder / "asked").read_text().splitlines()
     assert asked.endswith(f"--username=ci --password-stdin --tls-verify=false --cert-dir=/etc/certs {REGISTRY}")
-    assert desk.path not in asked and list(folder.glob("strata-login*")) == []
+    assert desk.path not in asked
+    assert list(folder.glob("strata-login*")) == []
     apply(desk, username="ci", password="staple")
     found = desk.read(REGISTRY)
     assert (found.username, found.password) == ("ci", "staple")

@@ -110,7 +110,7 @@ class TestPodmanImage(Convergence):
         kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
         check = 'HEALTHCHECK CMD ["/bin/busybox", "true"]'
         path = context(CONTEXTS / "options", "x\n", kept, check, "FROM scratch AS unwanted", "COPY nothing /nothing")
-        build = {"path": path, "target": "built", "network": "none", "etc_hosts": {"db": "192.0.2.7"}}
+        build = {"path": path, "target": "built", "network": "host", "etc_hosts": {"db": "192.0.2.7"}}
         self.apply({"build": build})
         image = inspect(self.name)
         assert image["HealthCheck"]["Test"] == ["CMD", "/bin/busybox", "true"]
