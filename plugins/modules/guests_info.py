@@ -63,7 +63,7 @@ unread:
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.doors import list_guests
-from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import GUESTS, find
+from ansible_collections.strata.virt.plugins.module_utils.kinds.pack_guests import GUESTS, find
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ EXAMPLES = r"""
     definition:
       services:
         till:
-          image: "localhost/web:1.0"
+          image: "localhost/myweb:1.0"
           ports: ["127.0.0.1:9010:8080"]
           deploy: {resources: {limits: {cpus: "0.5", memory: 128m}}}
           read_only: true
@@ -78,7 +78,7 @@ containers:
     - ID: 4c01db0b339c6fc1a1dbc4b0c2dc0ad8e1fbc8b4e0e4a95a2a0f2d7d8d0b4e11
       Name: till-till-1
       Service: till
-      Image: "localhost/web:1.0"
+      Image: "localhost/myweb:1.0"
       State: running
       Status: Up 2 seconds
       Health: ""
@@ -88,7 +88,7 @@ images:
   returned: always
   type: list
   elements: str
-  sample: ["localhost/web:1.0"]
+  sample: ["localhost/myweb:1.0"]
 resource:
   description: What there is of the project.
   returned: always
@@ -99,11 +99,11 @@ resource:
     owner: ""
     options:
       project_name: till
-      definition: {name: till, services: {till: {image: "localhost/web:1.0"}}}
+      definition: {name: till, services: {till: {image: "localhost/myweb:1.0"}}}
       state: present
     running: null
     facts:
-      services: {till: [{name: till-till-1, image: "localhost/web:1.0", state: running, status: Up 2 seconds}]}
+      services: {till: [{name: till-till-1, image: "localhost/myweb:1.0", state: running, status: Up 2 seconds}]}
       networks: [till_default]
       volumes: []
       files: [/var/lib/strata/compose/podman-0@-/till.json]
