@@ -65,4 +65,4 @@ sys.stdout.buffer.write(base64.b64decode(done.get("out-data", "")))
 sys.stderr.buffer.write(base64.b64decode(done.get("err-data", "")))
 sys.exit(128 + done["signal"] if "signal" in done else done["exitcode"])
 """
-"""Arguments: libvirt's URI, the machine, the PATH inside, and the program with its own, which reads this one's input."""
+"""Arguments: libvirt's URI, the machine, the PATH inside, and the program with its own, which reads this input."""

@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entering a virtual machine by its agent, with libraries in libvirt's place that do on this host what an agent does."""
+"""Entering a virtual machine by its agent, with libraries in libvirt's place that do here what an agent does."""
 
 from __future__ import annotations
 
