@@ -11,10 +11,10 @@ version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
   - Runs tasks in a chroot, a set of pinned namespaces, a network namespace, the namespaces of a process, a machine of
-    systemd-nspawn, or a container of LXC, Docker or Podman.
+    systemd-nspawn, a container of LXC, Docker or Podman, or a virtual machine with a guest agent.
   - The host is reached as P(ansible.builtin.ssh#connection) reaches it, with its keys, its retries and its shared
-    connections, or is the controller itself. The guest needs no sshd, no network and no agent. What enters it is the
-    host's own C(nsenter), C(lxc-attach), C(docker exec) and so on.
+    connections, or is the controller itself. The guest needs no sshd and no network. What enters it is the host's own
+    C(nsenter), C(lxc-attach), C(docker exec) and so on.
   - Raw commands need a C(/bin/sh) in the guest, and copying files C(cat), C(tail) and C(head).
     Modules need Python in it.
   - A guest that isn't there or doesn't run is unreachable, and the tasks of the others go on.
@@ -59,6 +59,7 @@ options:
       lxc: a container of LXC
       docker: a container of Docker
       podman: a container of Podman, of the user that O(host_user) and O(host_become) lead to
+      libvirt: a virtual machine, entered by its guest agent (qemu-ga), with the host's C(python3-libvirt)
     vars:
       - name: strata_engine
   transport:
@@ -87,7 +88,8 @@ notes:
     than its capabilities and the five that entering needs. No seccomp filter and no profile of a security module can be
     taken over. What a hostile guest of nspawn has as its shell can do as much as a privileged process of it, so give
     those that you don't trust a user namespace.
-  - Virtual machines aren't entered yet. Use P(ansible.builtin.ssh#connection) for them.
+  - What runs in a virtual machine is heard of when it has ended, may write 2 MiB at most, and can't be given a password
+    by C(become). Where the machine has an sshd and a network, P(ansible.builtin.ssh#connection) is quicker.
 seealso:
   - plugin: ansible.builtin.ssh
     plugin_type: connection
@@ -179,6 +181,11 @@ class Connection(SshConnection):
         """
         engine = self._engine()
         asks = bool(sudoable and self.become and self.become.expect_prompt())
+        if asks and not entering.WAYS[engine].talks:
+            raise AnsibleError(
+                f"{engine} runs a command without a word from outside: become can't give it a password. "
+                "Let it go without one, or use ansible_connection: ssh"
+            )
         # Core 2.18 doesn't see su(1) ask for a password where its local connection read something before that. There it
         # is an error, too, when nothing asks.
         marks = not (asks and self._is_local())
@@ -247,13 +254,7 @@ class Connection(SshConnection):
             raise AnsibleConnectionFailure(
                 f"there are several guests {shown}: {told}. Set strata_engine to one of them"
             )
-        engine = next(iter(states))
-        if engine not in entering.ENGINES:
-            raise AnsibleConnectionFailure(
-                f"{shown} is a virtual machine of {engine}, which can't be entered from its host. "
-                "Use ansible_connection: ssh for it"
-            )
-        return engine
+        return next(iter(states))
 
     def _states(self, engines: Any) -> dict[str, str]:
         """How the guest is, by each of some engines that has one of that name."""
@@ -289,17 +290,18 @@ class Connection(SshConnection):
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Copy a file out of the guest, a chunk at a time."""
+        size = min(_CHUNK, entering.WAYS[self._engine()].most or _CHUNK)
         with open(out_path, "wb") as file:
             while True:
-                chunk = self._chunk(in_path, file.tell())
+                chunk = self._chunk(in_path, file.tell(), size)
                 file.write(chunk)
-                if len(chunk) < _CHUNK:
+                if len(chunk) < size:
                     return
 
-    def _chunk(self, path: str, start: int) -> bytes:
+    def _chunk(self, path: str, start: int, size: int) -> bytes:
         # Not dd(1), whose blocks are short where the kernel hands out less at a time, as in /proc.
         status, stdout, stderr = self.exec_command(
-            f"exec <{shlex.quote(path)} || exit; tail -c +{start + 1} | head -c {_CHUNK}", sudoable=False
+            f"exec <{shlex.quote(path)} || exit; tail -c +{start + 1} | head -c {size}", sudoable=False
         )
         if status:
             raise AnsibleError(f"failed to fetch {path}: {stderr.decode(errors='replace').strip()}")

@@ -11,7 +11,7 @@ options:
   memory_swap:
     description:
       - The most memory and swap together, which is more than O(memory) or the same; V(unlimited) or V(-1) for no limit,
-        V(0) for the daemon's default of twice O(memory).
+        V(0) for the engine's default of twice O(memory).
     type: str
   memory_reservation:
     description:
@@ -35,7 +35,7 @@ options:
     type: int
   shm_size:
     description:
-      - The size of C(/dev/shm). The daemon's default is 64M.
+      - The size of C(/dev/shm). The engine's default is 64M.
     type: str
   cpu_period:
     description:

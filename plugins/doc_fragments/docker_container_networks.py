@@ -92,7 +92,7 @@ options:
     aliases: [exposed, expose]
   publish_all_ports:
     description:
-      - Whether all of these are published, at ports of the daemon's choice.
+      - Whether all of these are published, at ports of the engine's choice.
     type: bool
   links:
     description:

@@ -61,7 +61,7 @@ options:
     elements: str
   hostname:
     description:
-      - Its hostname. Empty means the one that the daemon gives.
+      - Its hostname. Empty means the one that the engine gives.
     type: str
   domainname:
     description:
@@ -79,58 +79,21 @@ options:
     description:
       - Whether it has a terminal.
     type: bool
-  healthcheck:
-    description:
-      - How the daemon finds out whether it is healthy. What isn't given is not compared; what is not set comes from the
-        image.
-      - Durations are written as V(500ms), V(30s) or V(1m30s).
-    type: dict
-    suboptions:
-      test:
-        description:
-          - The command. A string is run by the container's shell; a list begins with V(CMD), V(CMD-SHELL) or V(NONE),
-            which is no check at all.
-        type: raw
-      test_cli_compatible:
-        description:
-          - Whether a check without O(healthcheck.test) has that of the image, as for C(docker run). Else it has none.
-        type: bool
-        default: false
-      interval:
-        description:
-          - The time between two checks. The daemon's default is 30 seconds.
-        type: str
-      timeout:
-        description:
-          - How long one check may take. The daemon's default is 30 seconds.
-        type: str
-      start_period:
-        description:
-          - How long failures don't count after the start.
-        type: str
-      start_interval:
-        description:
-          - The time between two checks in that period. From Docker 25 on.
-        type: str
-      retries:
-        description:
-          - How many failures in a row make it unhealthy. The daemon's default is 3.
-        type: int
   stop_signal:
     description:
       - The signal that stops it. Empty means that of the image, else SIGTERM.
     type: str
   stop_timeout:
     description:
-      - Seconds between that signal and SIGKILL. The daemon's default is 10.
+      - Seconds between that signal and SIGKILL. The engine's default is 10.
     type: int
   auto_remove:
     description:
-      - Whether the daemon removes it once it has left. There is no way back then, so that such a one isn't replaced.
+      - Whether the engine removes it once it has left. There is no way back then, so that such a one isn't replaced.
     type: bool
   restart_policy:
     description:
-      - When the daemon starts it again. Put V(no) in quotes.
+      - When the engine starts it again. Put V(no) in quotes.
     type: str
     choices: ["no", on-failure, always, unless-stopped]
   restart_retries:
@@ -143,11 +106,11 @@ options:
     type: str
   log_options:
     description:
-      - Options of that driver. Others stay as they are, such as those of the daemon's configuration.
+      - Options of that driver. Others stay as they are, such as those of the engine's configuration.
     type: dict
     aliases: [log_opt]
   runtime:
     description:
-      - The OCI runtime, one of those that the daemon knows.
+      - The OCI runtime, one of those that the engine knows.
     type: str
 """

@@ -63,7 +63,7 @@ options:
     type: str
   userns_mode:
     description:
-      - V(host) for the host's user namespace where the daemon maps users; empty for the daemon's own choice.
+      - V(host) for the host's user namespace where the engine maps users; empty for the daemon's own choice.
     type: str
   uts:
     description:

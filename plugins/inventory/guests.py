@@ -27,7 +27,7 @@ options:
     description: The engines to ask. All where it is not given.
     type: list
     elements: str
-    choices: [nspawn, lxc, docker, libvirt]
+    choices: [nspawn, lxc, docker, podman, libvirt]
   hosts:
     description: Which hosts are asked, as a pattern. Guests themselves never are.
     type: str
@@ -60,7 +60,7 @@ seealso:
 EXAMPLES = r"""
 # guests.yml, used as: ansible-playbook -i hosts.yml -i guests.yml site.yml
 plugin: strata.virt.guests
-engines: [nspawn, lxc, docker, libvirt]
+engines: [nspawn, lxc, docker, podman, libvirt]
 keyed_groups: [{key: strata_engine}]
 ---
 # Only what runs and belongs to the stack web, asked for once an hour.

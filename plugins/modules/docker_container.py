@@ -23,9 +23,11 @@ extends_documentation_fragment:
   - strata.virt.over_docker
   - strata.virt.limits
   - strata.virt.docker_container_process
+  - strata.virt.docker_healthcheck
   - strata.virt.docker_container_limits
   - strata.virt.docker_container_networks
   - strata.virt.docker_container_storage
+  - strata.virt.docker_mounts
   - strata.virt.docker_container_security
   - strata.virt.converges
 requirements:

@@ -17,63 +17,23 @@ description:
   - A container that is made anew is without it. What belongs to every container of an image belongs into the image, and
     what comes from the host into a mount.
 extends_documentation_fragment:
+  - strata.virt.container_copy
   - strata.virt.over_docker
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
   - The Python library C(docker) on the managed host (python3-docker)
 options:
-  container:
-    description:
-      - The name or ID of the container.
-    type: str
-    required: true
   container_path:
     description:
       - The path in the container. Its folder must be there, and can't be on a tmpfs, which the daemon doesn't see.
     type: str
     required: true
-  path:
-    description:
-      - The file of the managed host.
-    type: str
-  content:
-    description:
-      - The content itself. Needs O(mode). The diff shows it, unless the task says C(no_log=true).
-    type: str
-  content_is_b64:
-    description:
-      - Whether O(content) is in Base64, for what is no text.
-    type: bool
-    default: false
-  mode:
-    description:
-      - The permissions, in octal digits and in quotes. Those of the file O(path) where they are not given.
-    type: raw
   owner_id:
     description:
       - The number of the owner in the container. Where it is not given, that of a file that is there is left, and a new
         one is root's.
     type: int
-  group_id:
-    description:
-      - The number of the group in the container, likewise.
-    type: int
-  follow:
-    description:
-      - Whether a link at O(container_path) is followed, inside the container. Else a link that is there makes way for
-        the file.
-    type: bool
-    default: false
-  local_follow:
-    description:
-      - Whether a link at O(path) is followed. Else it is put into the container as a link.
-    type: bool
-    default: true
-  force:
-    description:
-      - V(true) puts it there each time, V(false) only where nothing is there.
-    type: bool
 seealso:
   - module: strata.virt.docker_container
   - module: strata.virt.docker_container_exec

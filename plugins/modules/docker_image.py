@@ -17,29 +17,13 @@ description:
   - It builds with the builder that is part of the daemon. What only BuildKit has, such as C(RUN --mount=type=secret),
     is not available.
 extends_documentation_fragment:
+  - strata.virt.image
   - strata.virt.over_docker
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
   - The Python library C(docker) on the managed host (python3-docker)
 options:
-  name:
-    description:
-      - The image, as V(web), V(web:1.0) or V(registry.example.com:5000/team/web:1.0).
-    type: str
-    required: true
-  tag:
-    description:
-      - The tag, where O(name) has none.
-    type: str
-    default: latest
-  state:
-    description:
-      - V(present) makes it, V(absent) takes this tag away, and the image with its last one. An image that a container
-        was made from is refused, and the containers are named.
-    type: str
-    choices: [present, absent]
-    default: present
   source:
     description:
       - Where it comes from. V(local) only expects it to be there. Where it is not given, it is V(build) with O(build),
@@ -91,31 +75,17 @@ options:
       - An archive on the managed host, as C(docker save) writes it. The image is loaded again where the archive has
         another one.
     type: str
-  force_source:
-    description:
-      - Builds or loads on every run; pulls where the registry has another digest than the host.
-    type: bool
-    default: false
   force_absent:
     description:
       - Removes it from under stopped containers.
     type: bool
     default: false
-  repository:
-    description:
-      - Further references of the same image. Others that it has stay.
-    type: list
-    elements: str
   push:
     description:
       - Pushes O(repository), or O(name) where there is none, unless the registry has it. The credentials are those of
         C(docker login) of the user that runs the module.
     type: bool
     default: false
-  archive_path:
-    description:
-      - A file on the managed host that it is saved to, unless that has the same image under the same name.
-    type: str
 seealso:
   - module: strata.virt.docker_image_info
   - module: strata.virt.docker_container

@@ -11,8 +11,8 @@ short_description: The guests of a host, of every engine, and how they are reach
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Lists machines of systemd-nspawn, containers of LXC and Docker and virtual machines of libvirt, running or not, with
-    what an inventory needs to know of each. One task, with one bulk read for each engine.
+  - Lists machines of systemd-nspawn, containers of LXC, Docker and Podman and virtual machines of libvirt, running or
+    not, with what an inventory needs to know of each. One task, with one bulk read for each engine.
   - P(strata.virt.guests#inventory) makes an inventory of it.
 extends_documentation_fragment:
   - strata.virt.informs
@@ -23,7 +23,7 @@ options:
       - One that the host doesn't have, or that doesn't answer, is named in RV(unread).
     type: list
     elements: str
-    choices: [nspawn, lxc, docker, libvirt]
+    choices: [nspawn, lxc, docker, podman, libvirt]
 seealso:
   - plugin: strata.virt.guests
     plugin_type: inventory
@@ -63,7 +63,7 @@ unread:
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.doors import list_guests
-from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import GUESTS, find
+from ansible_collections.strata.virt.plugins.module_utils.kinds.pack_guests import GUESTS, find
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ unread:
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.doors import export_stack
-from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import KINDS, find
+from ansible_collections.strata.virt.plugins.module_utils.kinds.pack_all import KINDS, find
 
 
 def main() -> None:

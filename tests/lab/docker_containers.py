@@ -38,17 +38,21 @@ _CONFIG = (
 )
 
 
-def make_images() -> None:
-    """One file system of busybox alone, and the images of it."""
-    tree = io.BytesIO()
-    with tarfile.open(fileobj=tree, mode="w") as tar:
+def tree() -> bytes:
+    """A file system of busybox alone."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
         for part in ("bin", "srv", "srv/www", "tmp", "run", "data", "etc", "dev", "proc", "sys"):
             folder = tarfile.TarInfo(part)
             folder.type, folder.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(folder)
         tar.add(shutil.which("busybox") or "", "bin/busybox")
+    return made.getvalue()
+
+
+def make_images() -> None:
     for name, changes in IMAGES.items():
-        docker_api.make_image(name, tree.getvalue(), changes)
+        docker_api.make_image(name, tree(), changes)
     PAGES.mkdir(parents=True, exist_ok=True)
     (PAGES / "index.html").write_text("hello\n")
 

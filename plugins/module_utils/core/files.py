@@ -21,7 +21,7 @@ def read(path: str) -> str | None:
         return None
 
 
-def write(path: str, text: str, mode: int | None = None, *, owned_by: str | None = None) -> None:
+def write(path: str, text: str | bytes, mode: int | None = None, *, owned_by: str | None = None) -> None:
     """Replace a file's content in one step.
 
     An existing file keeps its owner and, where no mode is given, its mode; a new one gets 0644. Missing folders
@@ -36,8 +36,8 @@ def write(path: str, text: str, mode: int | None = None, *, owned_by: str | None
         old = os.stat(path) if os.path.exists(path) else None
         handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".strata", dir=folder)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(text if isinstance(text, bytes) else text.encode(errors="surrogateescape"))
                 if mode is None:
                     mode = 0o644 if old is None else old.st_mode & 0o7777
                 os.fchmod(file.fileno(), mode)

@@ -61,6 +61,9 @@ class Source:
 class Compose(DockerImages):
     """One daemon, and the program that makes projects of containers on it."""
 
+    realm = ""
+    """What tells its projects from those of other engines, where they are kept."""
+
     def render(self, project: str | None, source: Source) -> Model:
         """The whole project, with the services of all profiles.
 
@@ -96,7 +99,7 @@ class Compose(DockerImages):
         enabled = [f"--profile={profile}" for profile in profiles]
         shown = ["--ansi=never", "--progress=plain"]
         argv = [self._program(), *shown, f"--project-name={project}", *source.arguments(), *enabled, *words]
-        progress.say(f"docker compose {words[0]} {project}")
+        progress.say(f"Compose: {words[0]} {project}")
         try:
             progress.run(argv, _told, env=self._environment)
         finally:

@@ -19,8 +19,7 @@ PROJECT, SERVICE, HASH = f"{_PREFIX}project", f"{_PREFIX}service", f"{_PREFIX}co
 IMAGE, FILES, FOLDER = f"{_PREFIX}image", f"{_PREFIX}project.config_files", f"{_PREFIX}project.working_dir"
 ONEOFF, DEPENDS, REPLACES = f"{_PREFIX}oneoff", f"{_PREFIX}depends_on", f"{_PREFIX}replace"
 
-KEPT = "/var/lib/strata/compose"
-"""Where projects are kept as they were applied: OWNER/PROJECT.json, the file that their containers name in FILES."""
+_KEPT, _OWN = "/var/lib/strata/compose", "~/.local/state/strata/compose"
 _NOBODY = "-"  # a single task, which no stack can be named like
 
 # What Compose looks for (docs.docker.com/compose/intro/compose-application-model), the first of each that is there.
@@ -55,31 +54,39 @@ def folder_name(folder: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "", os.path.basename(folder).lower()).lstrip("_-")
 
 
-# What is kept.
+# What is kept: PLACE/OWNER/PROJECT.json or PLACE/REALM@OWNER/PROJECT.json, which containers name in FILES.
 
 
-def kept_at(owner: str, project: str) -> str:
-    return os.path.join(KEPT, owner or _NOBODY, f"{project}.json")
+def place() -> str:
+    """Where projects are kept as they were applied: by root, or by a user who can write at home only."""
+    return _KEPT if os.geteuid() == 0 else os.path.expanduser(_OWN)
+
+
+def kept_at(realm: str, owner: str, project: str) -> str:
+    """The file of a project of one engine, which the realm tells from others; empty: Docker."""
+    return os.path.join(place(), f"{realm}@{owner or _NOBODY}".lstrip("@"), f"{project}.json")
 
 
 def owner_of(path: str) -> str | None:
     """Whose a file of projects is; None: not one of ours."""
     folder, _slash, _name = path.rpartition("/")
-    place, _slash, owner = folder.rpartition("/")
-    if place != KEPT:
+    above, _slash, whose = folder.rpartition("/")
+    if above != place():
         return None
+    owner = whose.rpartition("@")[2]
     return "" if owner == _NOBODY else owner
 
 
-def keepers(project: str) -> list[str]:
+def keepers(realm: str, project: str) -> list[str]:
     """All that keep a project of that name."""
-    owners = os.listdir(KEPT) if os.path.isdir(KEPT) else []
-    return [path for path in (os.path.join(KEPT, owner, f"{project}.json") for owner in owners) if os.path.exists(path)]
+    found = os.listdir(place()) if os.path.isdir(place()) else []
+    mine = [os.path.join(place(), whose, f"{project}.json") for whose in found if whose.rpartition("@")[0] == realm]
+    return [path for path in mine if os.path.exists(path)]
 
 
-def kept_by(owner: str) -> set[str]:
+def kept_by(realm: str, owner: str) -> set[str]:
     """The projects of an owner of which something is kept."""
-    folder = os.path.dirname(kept_at(owner, ""))
+    folder = os.path.dirname(kept_at(realm, owner, ""))
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return {name[: -len(".json")] for name in names if name.endswith(".json")}
 

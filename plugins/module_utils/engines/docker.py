@@ -46,6 +46,9 @@ class Docker:
         StrataError: The SDK is missing, or no daemon listens there.
     """
 
+    program = "docker"
+    """Its command line, as hints name it."""
+
     def __init__(self, url: str = DEFAULT) -> None:
         self.url = url
         self.sdk = library("docker", "python3-docker")

@@ -10,10 +10,10 @@ import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
-from ..core.libraries import library
+from .ignored import Ignored
 
 # References.
 
@@ -46,23 +46,36 @@ def parts(reference: str) -> tuple[str, str]:
 # Contexts.
 
 
-def paths(context: str, dockerfile: str) -> list[str]:
-    """The paths in a context, relative to it, that .dockerignore leaves in."""
+DOCKERS = (".dockerignore",)
+
+
+def paths(context: str, recipe: str, ignored_by: Sequence[str] = DOCKERS) -> list[str]:
+    """The paths in a context, relative to it, that its file of patterns leaves in.
+
+    Args:
+        context: The folder.
+        recipe: The file that says how to build, which is always left in.
+        ignored_by: How the file of patterns may be called; the first that is there counts.
+    """
+    file = next((name for name in ignored_by if os.path.isfile(os.path.join(context, name))), None)
     patterns: list[str] = []
-    try:
-        with open(os.path.join(context, ".dockerignore"), encoding="utf-8") as file:
-            patterns = [line.strip() for line in file if line.strip() and not line.startswith("#")]
-    except FileNotFoundError:
-        pass
-    sdk = library("docker", "python3-docker")
-    found: Iterable[str] = sdk.utils.exclude_paths(context, patterns, dockerfile=dockerfile)
-    return sorted(path for path in found if path)
+    if file is not None:
+        with open(os.path.join(context, file), encoding="utf-8") as lines:
+            patterns = lines.read().splitlines()
+    ignored = Ignored(patterns, keeps=(recipe,))
+    found: list[str] = []
+    for folder, folders, files in os.walk(context):
+        below = os.path.relpath(folder, context)
+        inside = [os.path.normpath(os.path.join(below, name)) for name in (*folders, *files)]
+        found += [path for path in inside if path not in ignored]
+        folders[:] = [name for name in folders if ignored.enters(os.path.normpath(os.path.join(below, name)))]
+    return sorted(found)
 
 
-def context_digest(context: str, dockerfile: str) -> str:
+def context_digest(context: str, recipe: str, ignored_by: Sequence[str] = DOCKERS) -> str:
     """Of all that a build may see of a context: names, kinds, permissions, contents; not times and owners."""
     whole = hashlib.sha256()
-    for path in paths(context, dockerfile):
+    for path in paths(context, recipe, ignored_by):
         place = os.path.join(context, path)
         found = os.lstat(place)
         if stat.S_ISDIR(found.st_mode):
@@ -90,7 +103,7 @@ def options_digest(options: Mapping[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()}"
 
 
-def pack(context: str, dockerfile: str) -> IO[bytes]:
+def pack(context: str, recipe: str, ignored_by: Sequence[str] = DOCKERS) -> IO[bytes]:
     """A context as the tar that ``POST /build`` wants, in a file without a name; root owns all that is in it."""
     archive = tempfile.TemporaryFile(dir="/var/tmp")  # noqa: SIM115 (the caller closes it)
 
@@ -100,7 +113,7 @@ def pack(context: str, dockerfile: str) -> IO[bytes]:
         return entry
 
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path in paths(context, dockerfile):
+        for path in paths(context, recipe, ignored_by):
             place = os.path.join(context, path)
             mode = os.lstat(place).st_mode
             if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode):  # no socket, device or pipe is content
@@ -128,9 +141,15 @@ def _image_id(config: str) -> str:
     return f"sha256:{os.path.basename(config).partition('.')[0]}"
 
 
-def chosen(images: Mapping[str, list[str]], reference: str) -> str | None:
-    """The ID of the image of an archive that is meant: the one with that tag, or the only one there is."""
+def chosen(images: Mapping[str, list[str]], reference: str, spelled: Callable[[str], str] = familiar) -> str | None:
+    """The ID of the image of an archive that is meant: the one with that tag, or the only one there is.
+
+    Args:
+        images: Each one's tags by its ID.
+        reference: The tag.
+        spelled: How tags are spelled before they are compared.
+    """
     for image, tags in images.items():
-        if reference in map(familiar, tags):
+        if reference in map(spelled, tags):
             return image
     return next(iter(images)) if len(images) == 1 else None

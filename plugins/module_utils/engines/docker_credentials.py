@@ -23,7 +23,7 @@ from ..core.errors import StrataError
 HUB = "https://index.docker.io/v1/"
 """What Docker's own registry is called in the file."""
 
-_HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?")
+HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?")
 _OWNER = "strata.owner"  # in an entry of the file, where Docker passes over words that it doesn't know
 _NONE = "credentials not found in native keychain"  # docker-credential-helpers: credentials/error.go
 
@@ -39,7 +39,7 @@ def registry(value: Any) -> str:
     host, _slash, path = name.partition("/")
     if host in ("docker.io", "index.docker.io", "registry-1.docker.io"):
         return HUB
-    if not _HOST.fullmatch(host) or path.strip("/") not in ("", "v1", "v2"):
+    if not HOST.fullmatch(host) or path.strip("/") not in ("", "v1", "v2"):
         raise ValueError("is no registry: write its host and port, such as registry.example.org:5000")
     return host
 
@@ -102,7 +102,7 @@ class Credentials:
         config = self._load()
         helper = self._helper(config, name)
         entry = _entry(config, name)
-        kept = _ask(helper, name) if helper else _decoded(entry or {})
+        kept = _ask(helper, name) if helper else decoded(entry or {})
         if kept is None:
             return None
         return Login(*kept, helper, (entry or {}).get(_OWNER))
@@ -155,7 +155,8 @@ def _entry(config: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _decoded(entry: Mapping[str, Any]) -> tuple[str, str] | None:
+def decoded(entry: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The user and the password, or token, of an entry; None where it has none."""
     if entry.get("username") or entry.get("auth"):
         try:
             said = base64.b64decode(entry.get("auth") or "", validate=True).decode()

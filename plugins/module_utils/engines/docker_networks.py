@@ -186,7 +186,7 @@ def put(body: Body, path: str, value: Any) -> None:
     body[last] = value
 
 
-_KEPT = ("Name", "Driver", "Scope", "Internal", "Attachable", "Ingress", "EnableIPv6", "Options", "Labels")
+_KEPT = ("Name", "Driver", "Scope", "Internal", "Attachable", "Ingress", "EnableIPv6", "Options", "Labels", "Dns")
 
 
 def body_of(document: Document) -> Body:
@@ -271,8 +271,11 @@ def write_places(body: Body, rows: Iterable[Row]) -> None:
 
 
 def shares(mode: str | None) -> bool:
-    """Whether a container has no networks of its own, so that it can't be connected to any."""
-    return mode in MODES or str(mode).startswith("container:")
+    """Whether a container has no networks of its own, so that it can't be connected to any.
+
+    No network has a colon in its name, and all else that it may be connected by has one, as ``container:web``.
+    """
+    return mode in MODES or ":" in str(mode)
 
 
 def mode_of(container: Document) -> str:

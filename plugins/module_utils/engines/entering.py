@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from . import libvirt
+from . import agent, libvirt
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ROOT = "root"
@@ -25,13 +25,17 @@ class Way:
 
     Attributes:
         state: Prints the state of ``$guest``; nothing where there is none.
-        enter: Runs ``"$@"`` in ``$guest``, and ends with its exit status; None: this isn't known.
+        enter: Runs ``"$@"`` in ``$guest``, and ends with its exit status.
         switches: Whether it becomes ``$user``, empty for root. Else the guest's own su(1) does.
+        most: Bytes that a command may write; None: any number.
+        talks: Whether a command can be answered what it asks while it runs.
     """
 
     state: str
-    enter: str | None = None
+    enter: str
     switches: bool = False
+    most: int | None = None
+    talks: bool = True
 
 
 _CLEAN = f"exec env -i PATH={PATH}"
@@ -117,9 +121,14 @@ WAYS = {
         'exec podman exec --interactive --user "${user:-0}" "$guest" "$@"',
         switches=True,
     ),
-    "libvirt": Way(f'virsh --connect {libvirt.DEFAULT} domstate "$guest"'),
+    "libvirt": Way(
+        f'virsh --connect {libvirt.DEFAULT} domstate "$guest"',
+        f'exec python3 -c \'{agent.SCRIPT}\' {libvirt.DEFAULT} "$guest" {PATH} "$@"',
+        most=agent.MOST_WRITTEN,
+        talks=False,
+    ),
 }
-ENGINES = tuple(engine for engine, way in WAYS.items() if way.enter)
+ENGINES = tuple(WAYS)
 
 # What the token says: a guest can't know it before it was entered.
 _IN, _GONE, _LAST = "in", "gone", "255"

@@ -44,6 +44,15 @@ def parse(said: Iterable[str]) -> str:
     return "; ".join(sorted(" ".join(line) for line in words))
 
 
+def inner(text: str, outer: int) -> int:
+    """What an ID is called inside a namespace, from its map (user_namespaces(7)); 65534 where it isn't there."""
+    for line in text.splitlines():
+        first, beyond, count = map(int, line.split())
+        if beyond <= outer < beyond + count:
+            return first + outer - beyond
+    return 65534
+
+
 def allotted(text: str, user: str, number: int) -> list[tuple[int, int]]:
     """The ranges that a file of subordinate IDs gives a user, by name or by number."""
     found = []

@@ -53,6 +53,19 @@ def tree(path: str) -> Iterator[int]:
         os.close(handle)
 
 
+def owner(top: int, path: str) -> tuple[int, int] | None:
+    """The numbers of the user and the group whose a place is, a link itself and not what it leads to; None: nothing."""
+    try:
+        handle = _open(top, path, os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        found = os.fstat(handle)
+        return found.st_uid, found.st_gid
+    finally:
+        os.close(handle)
+
+
 def real(top: int, path: str) -> str | None:
     """Where a place of the tree is on the host; None where it isn't there."""
     try:

@@ -24,6 +24,12 @@ def _distinct(host: Host, cpus: list[int], file: str) -> int | None:
     return len(found) or None
 
 
+def _siblings(host: Host, cpus: list[int]) -> list[list[int]]:
+    """The threads of each core, in the order of their first ones."""
+    found = {tuple(expand(host.line(f"{_CPUS}/cpu{cpu}/topology/thread_siblings_list"))) for cpu in cpus}
+    return [list(threads) for threads in sorted(found) if threads]
+
+
 def read(host: Host) -> Facts:
     online = expand(host.line(f"{_CPUS}/online"))
     model = _MODEL.search(host.text("/proc/cpuinfo") or "")
@@ -33,6 +39,7 @@ def read(host: Host) -> Facts:
         "sockets": _distinct(host, online, "physical_package_id"),
         "cores": _distinct(host, online, "thread_siblings_list"),
         "threads": len(online) or None,
+        "siblings": _siblings(host, online),
         "online": online,
         "isolated": expand(host.line(f"{_CPUS}/isolated")),
         "nohz_full": expand(host.line(f"{_CPUS}/nohz_full")),

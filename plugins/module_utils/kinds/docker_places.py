@@ -14,29 +14,29 @@ from ..engines import docker_networks as words
 from ..engines.docker import Docker, Document
 
 
-def needed(spec: Mapping[str, Any]) -> list[Thing]:
+def needed(spec: Mapping[str, Any], family: str) -> list[Thing]:
     """Networks, other containers, and volumes that have a name.
 
     A volume that isn't there would be made by the daemon, without its options.
     """
     sources = [bind.partition(":")[0] for bind in spec.get("volumes", ()) if ":" in bind]
     sources += [row["source"] for row in spec.get("mounts", ()) if row["type"] == "volume" and row.get("source")]
-    volumes = [("docker_volume", source) for source in sources if not source.startswith("/")]
+    volumes = [(f"{family}_volume", source) for source in sources if not source.startswith("/")]
     modes = [str(spec.get(option, "")).partition(":") for option in ("network_mode", "ipc_mode", "pid_mode")]
     others = [name for word, _colon, name in modes if word == "container" and name]
     others += [one.partition(":")[0] for option in ("links", "volumes_from") for one in spec.get(option, ())]
     return [
         *volumes,
-        *(("docker_container", name) for name in others),
-        *(("docker_network", row["name"]) for row in spec.get("networks", ())),
+        *((f"{family}_container", name) for name in others),
+        *((f"{family}_network", row["name"]) for row in spec.get("networks", ())),
     ]
 
 
-def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:
+def refuse_missing(resource: Resource, family: str, engine: Docker, state: State) -> None:
     """Name a network that is neither there nor made before by the same stack."""
     there = {row["name"] for row in state.config.get("networks", ())}
     declared = {row["name"] for row in resource.spec.get("networks", ())}
-    unknown = {name for name in declared if ("docker_network", name) not in resource.promised} - there
+    unknown = {name for name in declared if (f"{family}_network", name) not in resource.promised} - there
     if unknown:
         unknown -= {network["Name"] for network in engine.networks()}
     for name in sorted(unknown):
@@ -44,7 +44,7 @@ def refuse_missing(resource: Resource, engine: Docker, state: State) -> None:
             "is not on this host",
             option="networks",
             value=name,
-            hint="Declare it before with docker_network; docker network ls shows those that there are",
+            hint=f"Declare it before with {family}_network; {family} network ls shows those that there are",
         )
 
 

@@ -13,21 +13,20 @@ from ..core.errors import StrataError
 from ..core.plan import State
 from ..engines import docker_carry, docker_config, docker_networks
 from ..engines.docker import OURS, OWNER, Docker, Document
-from ..engines.docker_at import own
-from ..engines.docker_build import familiar, parts
+from ..engines.docker_at import At, own
+from ..engines.docker_build import parts
 from ..engines.docker_images import DockerImages
-from .docker_fields import FIELDS, NEXT, PREVIOUS, parse_container
+from .docker_fields import NEXT, PREVIOUS, parse_container
 from .docker_fields_process import platform_of
 from .docker_wants import FROM_IMAGE
 
 REPLACES = OURS + "replaces"  # the ID of the container that it replaced: tells leftovers from namesakes
 
-_PLACES = {field.name: field.at for field in FIELDS if field.at}
-_GIVEN = {name: _PLACES[name] for name in FROM_IMAGE}
+Places = Mapping[str, At]
 _ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
-def read_many(engine: Docker, names: Iterable[str] | None) -> dict[str, State]:
+def read_many(engine: Docker, names: Iterable[str] | None, places: Places) -> dict[str, State]:
     """The states of the named containers, or of all: one list, and one look at each of them and at each image."""
     asked = None if names is None else {name + end for name in names for end in ("", NEXT, PREVIOUS)}
     found: dict[str, str] = {}
@@ -39,7 +38,7 @@ def read_many(engine: Docker, names: Iterable[str] | None) -> dict[str, State]:
         if not stray:  # somebody else's namesake
             found[name] = container["Id"]
     bases = {re.sub(f"({re.escape(NEXT)}|{re.escape(PREVIOUS)})$", "", name) for name in found}
-    states = {name: _read(engine, name, found) for name in bases if _named(name)}
+    states = {name: _read(engine, name, found, places) for name in bases if _named(name)}
     return {name: state for name, state in states.items() if state is not None}
 
 
@@ -50,7 +49,7 @@ def _named(name: str) -> bool:
         return False
 
 
-def _read(engine: Docker, name: str, found: Mapping[str, str]) -> State | None:
+def _read(engine: Docker, name: str, found: Mapping[str, str], places: Places) -> State | None:
     left = {name + end: found[name + end] for end in (NEXT, PREVIOUS) if name + end in found}
     document = engine.inspect(found[name]) if name in found else None
     old = engine.inspect(left[name + PREVIOUS]) if name + PREVIOUS in left else None
@@ -62,7 +61,7 @@ def _read(engine: Docker, name: str, found: Mapping[str, str]) -> State | None:
         old, new = document, engine.inspect(left[name + NEXT]) if left else None
     if document is None:
         return State(facts={"leftovers": left}) if left else None
-    state = _observed(engine, document)
+    state = _observed(engine, document, places)
     if not left:
         return state
     # Whether it ran when the replacement began: it stopped after that.
@@ -77,7 +76,7 @@ def _read(engine: Docker, name: str, found: Mapping[str, str]) -> State | None:
     return replace(state, facts={**state.facts, "leftovers": left, "ran": ran})
 
 
-def _observed(engine: Docker, document: Document) -> State:
+def _observed(engine: Docker, document: Document, places: Places) -> State:
     status, host = document["State"], document["HostConfig"]
     if status.get("Status") in ("removing", "dead"):
         return State(facts={"removing": document["Id"]})
@@ -85,7 +84,7 @@ def _observed(engine: Docker, document: Document) -> State:
     still = named is not None and named["Id"] == document["Image"]
     image = named if still else engine.image(document["Image"])
     given = docker_config.image_config(image)
-    config = {name: place.read(document, given) for name, place in _PLACES.items()}
+    config = {name: place.read(document, given) for name, place in places.items()}
     config["platform"] = platform_of(image) if image and image.get("Architecture") else None
     if not still:
         config["image"] = document["Image"]
@@ -108,25 +107,30 @@ def _observed(engine: Docker, document: Document) -> State:
 # The image that a declaration wants.
 
 
-def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State, promised: bool) -> dict[str, Any]:
+def wanted_image(
+    engine: DockerImages, spec: Mapping[str, Any], state: State, named: str | None, places: Places, promised: bool
+) -> dict[str, Any]:
     """Its ID and what it gives. An ID of None is that of an image that is to be pulled, or is made before.
 
     Args:
         engine: The daemon.
         spec: The declaration.
         state: The container that there is.
+        named: The name of the declared image as the daemon lists it.
+        places: Where each option lives.
         promised: Another resource makes the image before.
 
     Raises:
         StrataError: It is not there and may not, or can't, be pulled.
     """
+    given = {name: places[name] for name in FROM_IMAGE}
     reference = spec.get("image")
     current = engine.image(state.document["Image"]) if state.exists else None
-    if reference is None:
+    if reference is None or named is None:
         if not state.exists:
             raise StrataError("is required where there is no such container yet", option="image")
-        return {**docker_config.given_by(current, _GIVEN), "id": state.facts["image_id"]}
-    image = engine.image(reference if _ID.fullmatch(reference) else familiar(reference))
+        return {**docker_config.given_by(current, given), "id": state.facts["image_id"]}
+    image = engine.image(reference if _ID.fullmatch(reference) else named)
     image = engine.image(reference) if image is None else image  # the beginning of an ID
     pull = "never" if _ID.fullmatch(reference) else spec["pull"]
     if image is None and pull == "never":
@@ -134,20 +138,20 @@ def wanted_image(engine: DockerImages, spec: Mapping[str, Any], state: State, pr
             "is not on this host",
             option="image",
             value=reference,
-            hint=f"Run docker pull {reference} there, or docker load, or leave pull: never out",
+            hint=f"Run {engine.program} pull {reference} there, or {engine.program} load, or leave pull: never out",
         )
     # Asking a registry changes nothing: no container is foretold, or begun, whose image nobody has.
     asks = pull == "always" or (image is None and not promised)
-    digest = _published(engine, reference) if asks else None
+    digest = _published(engine, reference, named) if asks else None
     anew = image is None or (digest is not None and digest not in _digests(image))
     basis = current if spec["image_comparison"] == "current-image" and current else image
-    return {**docker_config.given_by(basis, _GIVEN), "id": None if anew or image is None else image["Id"]}
+    return {**docker_config.given_by(basis, given), "id": None if anew or image is None else image["Id"]}
 
 
-def _published(engine: DockerImages, reference: str) -> str:
+def _published(engine: DockerImages, reference: str, named: str) -> str:
     """The digest that a registry has for an image."""
     try:
-        digest = engine.published(familiar(reference))
+        digest = engine.published(named)
     except StrataError as error:
         said = f"is not on this host, or not current, and its registry can't be asked: {error.message}"
         raise StrataError(said, option="image", value=reference, hint=error.hint) from None

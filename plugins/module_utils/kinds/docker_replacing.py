@@ -45,7 +45,12 @@ class Replacing(Resource):
         """The request that makes it."""
         raise NotImplementedError
 
-    def make(self, engine: Docker, name: str, body: dict[str, Any]) -> str:
+    def left_volumes(self, document: Document) -> list[str]:
+        """The volumes without a name that the engine leaves when it removes a container with its volumes."""
+        # Those that were carried over count as named for the daemon (moby: daemon/mounts.go, removeMountPoints).
+        return words.carried_volumes(document)
+
+    def make(self, engine: Any, name: str, body: dict[str, Any]) -> str:
         return docker_places.make(engine, name, body, self.spec.get("platform"))
 
     def recreate(self, engine: DockerImages, plan: Plan) -> None:
@@ -115,8 +120,7 @@ class Replacing(Resource):
             return
         document = engine.inspect(container)
         engine.remove(container, volumes=True, **patience)
-        # Those that were carried over count as named for the daemon (moby: daemon/mounts.go, removeMountPoints).
-        for volume in words.carried_volumes(document) if document else ():
+        for volume in self.left_volumes(document) if document else ():
             with contextlib.suppress(StrataError):  # another container has it, too
                 engine.remove_volume(volume)
 

@@ -14,7 +14,7 @@ from ..engines.docker_at import own
 from ..engines.docker_build import familiar
 from ..engines.docker_config import NO_LABEL, adds_no_label
 from ..engines.docker_limits import swap_beside
-from ..engines.docker_networks import MODES, shares
+from ..engines.docker_networks import shares
 from ..engines.docker_values import bracketed, joined, split_port
 from ..engines.docker_values_limits import check_beside
 from .docker_fields import IGNORE, MORE, STRICT
@@ -194,15 +194,15 @@ def _ports(ports: Iterable[str], spec: Values, config: Values) -> tuple[str, ...
     return tuple(sorted(every.get(port, port) for port in ports))
 
 
-def with_mode(want: dict[str, Any], spec: Values, config: Values) -> None:
+def with_mode(want: dict[str, Any], spec: Values, config: Values, usual: str) -> None:
     """Have ``networks`` and ``network_mode`` agree on what a container is connected to."""
     if "networks" not in spec:
         return
     names = {row["name"] for row in want["networks"]}
     mode = want.get("network_mode") if "network_mode" in spec else None
     if mode is None and not spec["networks_cli_compatible"] and not config:
-        mode = "bridge"
-    if mode and mode not in (*MODES, *names):
+        mode = usual
+    if mode and not shares(mode) and mode not in names:
         want["networks"] = tuple(sorted([*want["networks"], {"name": mode}], key=lambda row: str(row["name"])))
 
 

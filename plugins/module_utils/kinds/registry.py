@@ -5,75 +5,70 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from ..core.resource import Resource
 
-if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees imported
-    from . import (  # noqa: F401
-        apparmor_profile,
-        cgroup,
-        chroot,
-        docker_compose,
-        docker_container,
-        docker_image,
-        docker_login,
-        docker_network,
-        docker_prune,
-        docker_volume,
-        libvirt_domain,
-        libvirt_network,
-        libvirt_pool,
-        libvirt_volume,
-        link,
-        lxc_container,
-        lxc_snapshot,
-        namespace,
-        netns,
-        nspawn_container,
-        nspawn_image,
-        overlay,
-        qemu_image,
-        qemu_vm,
-        rootfs,
-        seccomp_profile,
-        systemd_resources,
-    )
-
-KINDS = {
-    "apparmor_profile": "ApparmorProfile",
-    "cgroup": "Cgroup",
-    "chroot": "Chroot",
-    "docker_compose": "DockerCompose",
-    "docker_container": "DockerContainer",
-    "docker_image": "DockerImage",
-    "docker_login": "DockerLogin",
-    "docker_network": "DockerNetwork",
-    "docker_prune": "DockerPrune",
-    "docker_volume": "DockerVolume",
-    "libvirt_domain": "LibvirtDomain",
-    "libvirt_network": "LibvirtNetwork",
-    "libvirt_pool": "LibvirtPool",
-    "libvirt_volume": "LibvirtVolume",
-    "link": "Link",
-    "lxc_container": "LxcContainer",
-    "lxc_snapshot": "LxcSnapshot",
-    "namespace": "Namespace",
-    "netns": "Netns",
-    "nspawn_container": "NspawnContainer",
-    "nspawn_image": "NspawnImage",
-    "overlay": "Overlay",
-    "qemu_image": "QemuImage",
-    "qemu_vm": "QemuVm",
-    "rootfs": "Rootfs",
-    "seccomp_profile": "SeccompProfile",
-    "systemd_resources": "SystemdResources",
+FAMILIES = {
+    "docker": {
+        "docker_compose": "DockerCompose",
+        "docker_config": "DockerConfig",
+        "docker_container": "DockerContainer",
+        "docker_image": "DockerImage",
+        "docker_login": "DockerLogin",
+        "docker_network": "DockerNetwork",
+        "docker_node": "DockerNode",
+        "docker_prune": "DockerPrune",
+        "docker_secret": "DockerSecret",
+        "docker_service": "DockerService",
+        "docker_swarm": "DockerSwarmMember",
+        "docker_volume": "DockerVolume",
+    },
+    "kernel": {
+        "apparmor_profile": "ApparmorProfile",
+        "cgroup": "Cgroup",
+        "link": "Link",
+        "namespace": "Namespace",
+        "netns": "Netns",
+        "seccomp_profile": "SeccompProfile",
+        "systemd_resources": "SystemdResources",
+    },
+    "machines": {
+        "chroot": "Chroot",
+        "cloud_init_seed": "CloudInitSeed",
+        "libvirt_domain": "LibvirtDomain",
+        "libvirt_network": "LibvirtNetwork",
+        "libvirt_pool": "LibvirtPool",
+        "libvirt_volume": "LibvirtVolume",
+        "lxc_container": "LxcContainer",
+        "lxc_snapshot": "LxcSnapshot",
+        "nspawn_container": "NspawnContainer",
+        "nspawn_image": "NspawnImage",
+        "overlay": "Overlay",
+        "qemu_image": "QemuImage",
+        "qemu_vm": "QemuVm",
+        "rootfs": "Rootfs",
+    },
+    "podman": {
+        "podman_compose": "PodmanComposeProject",
+        "podman_container": "PodmanContainer",
+        "podman_image": "PodmanImage",
+        "podman_login": "PodmanLogin",
+        "podman_network": "PodmanNetwork",
+        "podman_pod": "PodmanPod",
+        "podman_quadlet": "PodmanQuadlet",
+        "podman_secret": "PodmanSecret",
+        "podman_volume": "PodmanVolume",
+    },
 }
+"""The kinds that are declared together, and so are packed together: what Ansible sends to a host, and parses before."""
+
+KINDS = {kind: name for family in FAMILIES.values() for kind, name in family.items()}
 
 GUESTS = {
     "nspawn": "nspawn_container",
     "lxc": "lxc_container",
     "docker": "docker_container",
+    "podman": "podman_container",
     "libvirt": "libvirt_domain",
 }
 """The kinds of which there are guests, by what connection and inventory call their engines."""

@@ -21,7 +21,12 @@ MODULES = Path(__file__).resolve().parents[3] / "plugins" / "modules"
 NAMESPACE = "strata.virt."
 # Its examples are built from a distribution's packages, which takes many minutes; the lab itself is built with it.
 BUILT_ELSEWHERE = ("rootfs",)
-DOORS = sorted(path.stem for path in MODULES.glob("*.py") if path.stem not in BUILT_ELSEWHERE)
+# What others need, and doesn't come before them by its name.
+FIRST = ("docker_swarm",)
+DOORS = sorted(
+    (path.stem for path in MODULES.glob("*.py") if path.stem not in BUILT_ELSEWHERE),
+    key=lambda door: (door not in FIRST, door),
+)
 # Where guests are emulated, they slow down whatever comes after: so their turn is last.
 GUESTS = [door for door in DOORS if door.startswith(("libvirt_", "qemu_vm"))]
 ENGINES = [door for door in DOORS if door not in GUESTS]

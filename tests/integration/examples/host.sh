@@ -20,6 +20,19 @@ printf '' | cpio --quiet --create --format=newc >/var/lib/libvirt/images/tiny.cp
 mkdir -p /srv/myweb
 printf 'FROM busybox:latest\nENV GREETING=hello\n' >/srv/myweb/Dockerfile
 
+# An image of Podman for root, and for a user who isn't logged in.
+id -u deploy >/dev/null 2>&1 || useradd --create-home deploy
+deploy=$(id -u deploy)
+import() {
+    "$@" podman image exists localhost/myweb:1.0 || "$@" podman import --quiet --change 'STOPSIGNAL SIGKILL' \
+        --change 'CMD ["/bin/sh", "-c", "while :; do sleep 3600; done"]' /srv/lab/busybox.tar localhost/myweb:1.0
+}
+import env
+systemctl start "user@$deploy.service"
+cd /
+import setpriv --reuid "$deploy" --regid "$deploy" --init-groups env HOME=/home/deploy USER=deploy LOGNAME=deploy \
+    XDG_RUNTIME_DIR="/run/user/$deploy" DBUS_SESSION_BUS_ADDRESS="unix:path=/run/user/$deploy/bus"
+
 mkdir -p /srv/registry
 # bcrypt(3) of "correct horse"
 cat >/srv/registry/users <<'USERS'

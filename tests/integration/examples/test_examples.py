@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,7 +32,13 @@ def _surroundings():
     run("sh", str(HOST))
 
 
+def filled_in(options: dict) -> dict:
+    """Options with what a play would know of this host."""
+    return json.loads(json.dumps(options).replace("{{ inventory_hostname }}", socket.gethostname()))
+
+
 def foretold_and_done_once(door: str, options: dict) -> None:
+    options = filled_in(options)
     foretold = call(door, options, check=True)
     done = call(door, options)
     assert (foretold["changed"], foretold.get("diff")) == (done["changed"], done.get("diff"))

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.field import decode
-from ansible_collections.strata.virt.plugins.module_utils.engines.docker_inside import Ran
+from ansible_collections.strata.virt.plugins.module_utils.engines.container_files import Ran
 
 
 class Daemon:

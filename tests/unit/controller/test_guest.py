@@ -172,13 +172,25 @@ def test_an_engine_that_is_not_given_is_asked_for_once(host):
     [
         (b"", "there is no guest 'shop' on host1.example.org .* sudo -n"),
         (b"lxc stopped\ndocker running\n", r"several guests .* lxc \(stopped\), docker \(running\)"),
-        (b"libvirt shut off\n", "virtual machine of libvirt.* ansible_connection: ssh"),
     ],
 )
 def test_an_engine_that_is_not_found(host, told, message):
     host.answers = [(0, told, b"")]
     with pytest.raises(AnsibleConnectionFailure, match=message):
         connection(strata_engine="auto").exec_command("id")
+
+
+def test_a_machine_is_given_no_password_and_fetched_from_in_what_its_agent_carries(host, tmp_path):
+    made = connection(strata_engine="libvirt")
+    host.answers = [entered(made, 0, b"x" * (2 << 20)), entered(made, 0, b"y")]
+    made.fetch_file("/var/log/big", str(tmp_path / "big"))
+    assert (tmp_path / "big").stat().st_size == (2 << 20) + 1
+    assert f"head -c {2 << 20}" in host.lines[0][-1]
+    made.set_become_plugin(become_loader.get("sudo"))
+    made.become.set_options(direct={"become_pass": "x"})
+    made.become.build_become_command("id", made._shell)
+    with pytest.raises(AnsibleError, match="become can't give it a password"):
+        made.exec_command("id")
 
 
 def test_a_host_that_does_not_let_in_says_so(host):

@@ -10,24 +10,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec, docker_host
+from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec, docker_host, podman_exec
 from ansible_collections.strata.virt.plugins.module_utils.core import doors
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import info_fields
 from ansible_collections.strata.virt.plugins.module_utils.core.field import arguments
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import Resource
 from ansible_collections.strata.virt.plugins.module_utils.host.registry import SUBJECTS
-from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import GUESTS
+from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import FAMILIES, GUESTS
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE = "ansible_collections.strata.virt.plugins"
 DOORS = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 DOORS_WITHOUT_A_KIND = {
     "stack": doors.STACK_OPTIONS,
+    **{f"stack_{family}": doors.STACK_OPTIONS for family in FAMILIES},
+    **{f"stack_{family}": doors.STACK_OPTIONS for family in FAMILIES},
     "stack_export": doors.EXPORT_OPTIONS,
     "guests_info": doors.guests_options(GUESTS),
     "host_info": doors.survey_options(SUBJECTS),
     "docker_container_exec": arguments(docker_exec.FIELDS),
     "docker_host_info": arguments(docker_host.FIELDS),
+    "podman_container_exec": arguments(podman_exec.FIELDS),
 }
 
 

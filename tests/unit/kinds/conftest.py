@@ -20,7 +20,7 @@ def answer(name: str) -> dict:
 class Daemon:
     """Answers like the real one, and notes what it is told."""
 
-    api, title = (1, 45), "Docker 26.1.5 (API 1.45)"
+    api, title, program = (1, 45), "Docker 26.1.5 (API 1.45)", "docker"
 
     def __init__(self, **containers: dict) -> None:
         self.told: list[tuple] = []

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from ansible_collections.strata.virt.plugins.module_utils.core import command
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import Effect
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
-from ansible_collections.strata.virt.plugins.module_utils.engines import compose, compose_project, docker_build
+from ansible_collections.strata.virt.plugins.module_utils.engines import compose, compose_project
 from ansible_collections.strata.virt.plugins.module_utils.engines.compose import Compose, Source
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_compose import DockerCompose
 
@@ -39,6 +38,7 @@ class Engine:
         self.processes: list[str] = []
         self.told: list[tuple] = []
         self.release = (2, 26, 1)
+        self.realm = ""
 
     def of(self, service: str) -> dict:
         (found,) = [one for one in self.listed if one["Labels"]["com.docker.compose.service"] == service]
@@ -88,7 +88,7 @@ def engine():
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
     """Where projects are kept, and a project of files."""
-    monkeypatch.setattr(compose_project, "KEPT", str(tmp_path / "kept"))
+    monkeypatch.setattr(compose_project, "place", lambda: str(tmp_path / "kept"))
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/compose.yaml").write_text("services: {}\n")
     return tmp_path
@@ -203,8 +203,7 @@ def test_a_registry_is_asked_where_that_is_the_policy(engine, folder):
     assert found(engine, folder, owner="lab"), "in a stack, another resource may make it before"
 
 
-def test_what_is_built_is_built_again_for_its_content_alone(engine, folder, monkeypatch):
-    monkeypatch.setattr(docker_build, "paths", lambda context, dockerfile: sorted(os.listdir(context)))
+def test_what_is_built_is_built_again_for_its_content_alone(engine, folder):
     engine.release = (2, 35, 0)
     engine.model["services"]["web"]["build"]["context"] = str(folder / "shop")
     (folder / "shop/Dockerfile").write_text("FROM web:1.0\n")
@@ -444,13 +443,13 @@ def test_who_owns_it_is_told_by_its_containers(engine, folder):
     assert read(engine, ["shop"])["shop"].owner == ""
     (folder / "kept/-/shop.json").unlink()
     for one in engine.listed:
-        one["Labels"]["com.docker.compose.project.config_files"] = compose_project.kept_at("lab", "shop")
+        one["Labels"]["com.docker.compose.project.config_files"] = compose_project.kept_at("", "lab", "shop")
     assert (read(engine, ["shop"])["shop"].owner, DockerCompose.owned(engine, "lab")) == ("lab", ["shop"])
     engine.of("db")["Labels"]["com.docker.compose.project.config_files"] = "/srv/shop/compose.yaml"
     assert read(engine, ["shop"])["shop"].owner is None
     engine.listed = []
     assert read(engine, ["shop"])["shop"].owner is None
-    kept = Path(compose_project.kept_at("lab", "shop"))
+    kept = Path(compose_project.kept_at("", "lab", "shop"))
     kept.parent.mkdir(parents=True)
     kept.write_text("{}")
     assert (read(engine, None)["shop"].owner, DockerCompose.owned(engine, "lab")) == ("lab", ["shop"])

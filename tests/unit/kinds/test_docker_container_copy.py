@@ -11,8 +11,9 @@ import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
-from ansible_collections.strata.virt.plugins.module_utils.engines import docker_inside as words
-from ansible_collections.strata.virt.plugins.module_utils.engines.docker_inside import DockerInside, File
+from ansible_collections.strata.virt.plugins.module_utils.engines import container_files as words
+from ansible_collections.strata.virt.plugins.module_utils.engines.container_files import File
+from ansible_collections.strata.virt.plugins.module_utils.engines.docker_inside import DockerInside
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_container_copy import DockerContainerCopy
 
 

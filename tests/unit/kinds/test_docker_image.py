@@ -15,7 +15,7 @@ from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSEN
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
 from ansible_collections.strata.virt.plugins.module_utils.engines import docker_build as words
 from ansible_collections.strata.virt.plugins.module_utils.engines.docker_images import _amount
-from ansible_collections.strata.virt.plugins.module_utils.kinds import docker_image
+from ansible_collections.strata.virt.plugins.module_utils.kinds import image as kind
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_image import DockerImage
 
 ID = "sha256:" + "1" * 64
@@ -29,7 +29,7 @@ class Daemon:
         self.kept = list(images)
         self.users = list(containers)
         self.registry = registry or {}
-        self.steps = [{"CreatedBy": f"/bin/sh -c #(nop)  LABEL {docker_image.CONTEXT}=sha256:c"}]
+        self.steps = [{"CreatedBy": f"/bin/sh -c #(nop)  LABEL {kind.CONTEXT}=sha256:c"}]
 
     def images(self):
         return self.kept
@@ -61,10 +61,9 @@ def changed(daemon: Daemon, **options) -> set[str]:
 
 
 @pytest.fixture
-def context(tmp_path, monkeypatch):
-    """A folder to build from, read without the SDK, which a unit test doesn't have."""
+def context(tmp_path):
+    """A folder to build from."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    monkeypatch.setattr(words, "paths", lambda folder, dockerfile: sorted(os.listdir(folder)))
     return tmp_path
 
 
@@ -130,10 +129,10 @@ def test_what_is_only_expected_has_to_be_there():
 
 def built(resource: DockerImage, path, **more) -> dict:
     labels = {
-        docker_image.NAME: "web:1",
-        docker_image.OWNER: "site",
-        docker_image.CONTEXT: words.context_digest(str(path), "Dockerfile"),
-        docker_image.RECIPE: words.options_digest(resource._recipe),
+        kind.NAME: "web:1",
+        kind.OWNER: "site",
+        kind.CONTEXT: words.context_digest(str(path), "Dockerfile"),
+        kind.RECIPE: words.options_digest(resource._recipe),
     }
     return image("web:1", Labels={**labels, **more})
 

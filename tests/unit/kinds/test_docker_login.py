@@ -35,11 +35,11 @@ esac
 """
 
 
-class Desk:
+class Desk(Credentials):
     """Asks no registry, but remembers what would have been asked."""
 
     def __init__(self, path) -> None:
-        self.credentials = Credentials(str(path))
+        super().__init__(str(path))
         self.asked: list[tuple[str, str, str]] = []
 
     def verify(self, name, username, password):
@@ -69,7 +69,7 @@ def apply(desk, **options) -> None:
 
 
 def file(desk) -> dict:
-    return json.loads(open(desk.credentials.path, encoding="utf-8").read())
+    return json.loads(open(desk.path, encoding="utf-8").read())
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_new_password_is_stored_once_the_registry_takes_it(desk):
     assert "battery" not in json.dumps(made.diff("x"))
     apply(desk, username="deploy", password="battery staple")
     assert desk.asked[-1] == (REGISTRY, "deploy", "battery staple")
-    assert os.stat(desk.credentials.path).st_mode & 0o777 == 0o600
+    assert os.stat(desk.path).st_mode & 0o777 == 0o600
     kept = file(desk)
     assert (kept["HttpHeaders"], set(kept["auths"])) == (KEPT["HttpHeaders"], set(KEPT["auths"]))
 
@@ -155,7 +155,7 @@ def test_what_is_missing_is_said(desk, options, words):
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"auths": []}'])
 def test_a_file_that_is_none_of_dockers_is_left_alone(desk, text):
-    with open(desk.credentials.path, "w", encoding="utf-8") as broken:
+    with open(desk.path, "w", encoding="utf-8") as broken:
         broken.write(text)
     with pytest.raises(StrataError, match="is no"):
         plan(desk, username="a", password="b")
@@ -168,7 +168,7 @@ def test_a_helper_keeps_what_the_file_says_it_keeps(desk, tmp_path, monkeypatch,
     helper.write_text(HELPER)
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{helper.parent}:{os.environ['PATH']}")
-    with open(desk.credentials.path, "w", encoding="utf-8") as config:
+    with open(desk.path, "w", encoding="utf-8") as config:
         json.dump(choice, config)
     apply(desk, username="deploy", password="correct horse")
     assert file(desk) == {**choice, "auths": {REGISTRY: {"strata.owner": ""}}}
@@ -177,7 +177,7 @@ def test_a_helper_keeps_what_the_file_says_it_keeps(desk, tmp_path, monkeypatch,
 
 
 def test_a_helper_that_is_missing_is_named(desk):
-    with open(desk.credentials.path, "w", encoding="utf-8") as config:
+    with open(desk.path, "w", encoding="utf-8") as config:
         json.dump({"credsStore": "nowhere"}, config)
     with pytest.raises(StrataError, match="docker-credential-nowhere is not installed"):
         plan(desk, username="a", password="b")

@@ -18,13 +18,8 @@ from ansible_collections.strata.virt.plugins.module_utils.core.errors import Str
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT, Effect
 from ansible_collections.strata.virt.plugins.module_utils.engines import docker_networks as words
 from ansible_collections.strata.virt.plugins.module_utils.engines.docker import OWNER
-from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_network import (
-    CHOSEN_BY,
-    ENDPOINTS,
-    NETWORK,
-    PREVIOUS,
-    DockerNetwork,
-)
+from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_network import DockerNetwork
+from ansible_collections.strata.virt.plugins.module_utils.kinds.network import CHOSEN_BY, ENDPOINTS, NETWORK, PREVIOUS
 
 SUBNET = "172.30.0.0/24"
 

@@ -9,68 +9,31 @@ import os
 import shutil
 import subprocess
 import tarfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.lab.contexts import context
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, run
+from tests.lab.registry import Registry
 
 CONTEXTS = Path("/var/tmp/strata-image")
 REGISTRY = "127.0.0.1:5017"
 
 
-def context(name: str, said: str, *lines: str) -> str:
-    """A folder to build from: busybox, and one file."""
-    folder = CONTEXTS / name
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "busybox").exists():
-        shutil.copy(shutil.which("busybox"), folder / "busybox")
-    (folder / "said").write_text(said)
-    steps = ("FROM scratch AS built", "COPY busybox /bin/busybox", "COPY . /context/", *lines)
-    (folder / "Dockerfile").write_text("\n".join(steps) + "\n")
-    return str(folder)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _contexts():
-    context("a", "a\n", "ARG MARK=none", "ENV MARK=$MARK")
-    context("b", "b\n")
+    context(CONTEXTS / "a", "a\n", "ARG MARK=none", "ENV MARK=$MARK")
+    context(CONTEXTS / "b", "b\n")
     yield
     shutil.rmtree(CONTEXTS)
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
-    """A registry of the test's own, on the loopback, where the daemon needs no TLS."""
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "config.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\nhttp: {{addr: '{REGISTRY}'}}\n"
-    )
-    with open(folder / "log", "w") as log:
-        server = subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log)
-    end = time.monotonic() + 60
-    while digest_in_registry("nothing", "1") == "no answer":
-        assert time.monotonic() < end, (folder / "log").read_text()
-        time.sleep(0.2)
-    yield
-    server.terminate()
-    server.wait()
-
-
-def digest_in_registry(repository: str, tag: str) -> str | None:
-    asked = urllib.request.Request(f"http://{REGISTRY}/v2/{repository}/manifests/{tag}", method="HEAD")
-    asked.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
-    try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            return answer.headers["Docker-Content-Digest"]
-    except urllib.error.HTTPError:
-        return None
-    except OSError:
-        return "no answer"
+    with Registry(tmp_path_factory.mktemp("registry"), REGISTRY) as started:
+        yield started
 
 
 def inspect(name: str) -> dict | None:
@@ -135,7 +98,7 @@ class TestDockerImage(Convergence):
         return self.case.name
 
     def test_built_again_when_what_is_in_its_context_changes_and_only_then(self):
-        folder = Path(context("changing", "one\n"))
+        folder = Path(context(CONTEXTS / "changing", "one\n"))
         (folder / ".dockerignore").write_text("ignored\n")
         spec = {"build": {"path": str(folder)}}
         before = dangling()
@@ -157,7 +120,7 @@ class TestDockerImage(Convergence):
 
     def test_options_of_a_build_reach_the_builder(self):
         kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
-        path = context("options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
+        path = context(CONTEXTS / "options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
         build = {
             "path": path,
             "target": "built",
@@ -172,7 +135,7 @@ class TestDockerImage(Convergence):
     def test_a_build_that_fails_says_its_last_lines_and_leaves_what_was_there(self):
         self.apply(self.case.a)
         image = inspect(self.name)["Id"]
-        wrong = context("wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
+        wrong = context(CONTEXTS / "wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
         with pytest.raises(Failed, match=r"Building strata-test:1 failed: .*can't open '/not/there'"):
             self.apply({"build": {"path": wrong, "network": "none"}})
         assert inspect(self.name)["Id"] == image
@@ -211,11 +174,11 @@ class TestDockerImage(Convergence):
             self.apply({}, there)
         spec = {**self.case.a, "repository": [there], "push": True}
         assert self.foretold(spec)["changed"]
-        digest = digest_in_registry("team/web", "1")
+        digest = registry.digest("team/web", "1")
         assert digest is not None
         self.unchanged(spec)
         assert self.foretold({**spec, "build": B})["changed"]
-        newer = digest_in_registry("team/web", "1")
+        newer = registry.digest("team/web", "1")
         assert newer not in (None, digest)
 
         run("docker", "rmi", there, self.name)

@@ -9,57 +9,25 @@ import json
 import re
 import shutil
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, call, run
+from tests.lab.registry import DEPLOY_AND_CI, Registry
 
 FOLDER = Path("/var/tmp/strata-login")
 PORT = 5018
-# bcrypt(3) of "correct horse" and "battery staple"
-USERS = """\
-deploy:$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2
-ci:$2b$05$abcdefghijklmnopqrstuumjewjQVmxxbBHy234HdGTOAqOuVnhhy
-"""
-CONFIG = f"""
-version: 0.1
-storage: {{inmemory: {{}}}}
-auth: {{htpasswd: {{realm: strata, path: {FOLDER}/users}}}}
-http: {{addr: ':{PORT}'}}
-"""
-
-
-def answers() -> bool:
-    try:
-        urllib.request.urlopen(f"http://127.0.0.1:{PORT}/v2/", timeout=30).close()
-    except urllib.error.HTTPError as error:
-        return error.code == 401
-    except OSError:
-        return False
-    raise AssertionError("the registry lets everybody in")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _registry():
-    """A registry of the test's own, on every address of the loopback: there the daemon needs no TLS."""
+def registry():
+    """One of the test's own, on every address of the loopback: there the daemon needs no TLS."""
     shutil.rmtree(FOLDER, ignore_errors=True)  # of a run that was cut short
     FOLDER.mkdir()
-    (FOLDER / "users").write_text(USERS)
-    (FOLDER / "registry.yml").write_text(CONFIG)
-    with open(FOLDER / "log", "w") as log:
-        server = subprocess.Popen(["docker-registry", "serve", FOLDER / "registry.yml"], stdout=log, stderr=log)
-    end = time.monotonic() + 60
-    while not answers():
-        assert time.monotonic() < end, (FOLDER / "log").read_text()
-        time.sleep(0.2)
-    yield
-    server.terminate()
-    server.wait()
+    with Registry(FOLDER, f":{PORT}", DEPLOY_AND_CI) as found:
+        yield found
     shutil.rmtree(FOLDER)
 
 
@@ -110,17 +78,16 @@ class TestDockerLogin(Convergence):
         finally:
             docker("rmi", image)
 
-    def test_what_is_kept_is_shown_to_the_registry_where_that_is_asked_for(self):
+    def test_what_is_kept_is_shown_to_the_registry_where_that_is_asked_for(self, registry):
         self.apply(self.case.a)
         self.unchanged({"reauthorize": True})
-        users = FOLDER / "users"
-        users.write_text(USERS.replace("deploy:", "former:"))
+        registry.users.write_text(DEPLOY_AND_CI.replace("deploy:", "former:"))
         try:
             with pytest.raises(Failed, match=r"401 Unauthorized.*Check username and password"):
                 self.apply({"reauthorize": True}, check=True)
             self.unchanged(self.case.a)
         finally:
-            users.write_text(USERS)
+            registry.users.write_text(DEPLOY_AND_CI)
 
     def test_no_password_is_told(self):
         self.apply(self.case.a)

@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What there is of projects of Docker Compose, by the labels of what it made, and what they are made from."""
+"""What there is of projects of Compose, by the labels of what it made, and what they are made from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..core.plan import State
 from ..engines import compose_project as project
 from ..engines.compose import Compose, Model, Source
 from ..engines.docker import Document, container_name
-from .docker_compose_wants import Wanted
+from .compose_wants import Wanted
 
 RUNS = ("running", "paused", "restarting")
 
@@ -64,7 +64,8 @@ def read_many(engine: Compose, names: Iterable[str] | None) -> dict[str, State]:
             for sort, found in lists.items()
         }
         elsewhere = frozenset(one["ImageID"] for one in containers if one not in mine)
-        states[name] = _read(name, Seen(tuple(mine), parts["networks"], parts["volumes"], every, tracked, elsewhere))
+        seen = Seen(tuple(mine), parts["networks"], parts["volumes"], every, tracked, elsewhere)
+        states[name] = _read(engine, name, seen)
     return states
 
 
@@ -76,13 +77,13 @@ def owned(engine: Compose, owner: str) -> list[str]:
         if project.PROJECT in project.labels(one)
         and project.owner_of(project.labels(one).get(project.FILES, "")) == owner
     }
-    return sorted(told | project.kept_by(owner))
+    return sorted(told | project.kept_by(engine.realm, owner))
 
 
-def _read(name: str, seen: Seen) -> State:
+def _read(engine: Compose, name: str, seen: Seen) -> State:
     there = bool(seen.containers or seen.networks)
     named = sorted({project.labels(one).get(project.FILES, "") for one in seen.containers})
-    owners = {project.owner_of(path) for path in (named if seen.containers else project.keepers(name))}
+    owners = {project.owner_of(path) for path in (named if seen.containers else project.keepers(engine.realm, name))}
     facts = {
         "services": {
             service: [

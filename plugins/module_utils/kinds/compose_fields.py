@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of a project of Docker Compose, and what follows from them without asking anybody."""
+"""The options of a project of Compose, and what follows from them without asking anybody."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, INT, LINE, PATH, SETTINGS, TEXT, TEXTS, WORDS, Codec
+from ..core.codec import BOOL, INT, PATH, SETTINGS, TEXT, TEXTS, WORDS, Codec
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Effect
 from ..engines import compose_project as project
-from ..engines.docker import DEFAULT
 
 
 def _parse_project(value: Any) -> str:
@@ -43,39 +42,43 @@ def _derived(name: str, codec: Codec = SETTINGS, effect: Effect = Effect.LIVE, *
 
 
 PROJECT_NAME = Field("project_name", Codec(_parse_project), role=Role.NAME)
-FIELDS = (
-    PROJECT_NAME,
-    policy.state("present", "started", "stopped", "restarted", "absent"),
-    Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),
-    _policy("project_src", PATH),
-    _policy("files", TEXTS),
-    _policy("definition", Codec(dict, "dict", dict)),
-    _policy("env_files", TEXTS),
-    _policy("profiles", TEXTS),
-    _policy("services", TEXTS),
-    _policy("dependencies", BOOL, given=True),
-    _policy("scale", Codec(_parse_scale, "dict", dict)),
-    _policy("pull", TEXT, given="policy", choices=("always", "missing", "never", "policy")),
-    _policy("build", TEXT, given="policy", choices=("always", "never", "policy")),
-    _policy("recreate", TEXT, given="auto", choices=("always", "never", "auto")),
-    _policy("renew_anon_volumes", BOOL, given=False),
-    _policy("remove_orphans", BOOL, given=False),
-    _policy("remove_images", TEXT, choices=("all", "local")),
-    _policy("remove_volumes", BOOL, given=False),
-    _policy("timeout", INT),
-    _policy("wait", BOOL, given=False),
-    _policy("wait_timeout", INT),
-    _derived("config", effect=Effect.RECREATE),
-    _derived("image", effect=Effect.RECREATE),
-    _derived("containers"),
-    _derived("health"),
-    _derived("networks"),
-    _derived("volumes"),
-    _derived("orphans", WORDS, default=()),
-    # What goes with a project that goes.
-    _derived("kept_volumes", WORDS, default=()),
-    _derived("kept_images", WORDS, default=()),
-)
+
+
+def compose_fields(*connect: Field) -> tuple[Field, ...]:
+    """The options, with those that reach the engine."""
+    return (
+        PROJECT_NAME,
+        policy.state("present", "started", "stopped", "restarted", "absent"),
+        *connect,
+        _policy("project_src", PATH),
+        _policy("files", TEXTS),
+        _policy("definition", Codec(dict, "dict", dict)),
+        _policy("env_files", TEXTS),
+        _policy("profiles", TEXTS),
+        _policy("services", TEXTS),
+        _policy("dependencies", BOOL, given=True),
+        _policy("scale", Codec(_parse_scale, "dict", dict)),
+        _policy("pull", TEXT, given="policy", choices=("always", "missing", "never", "policy")),
+        _policy("build", TEXT, given="policy", choices=("always", "never", "policy")),
+        _policy("recreate", TEXT, given="auto", choices=("always", "never", "auto")),
+        _policy("renew_anon_volumes", BOOL, given=False),
+        _policy("remove_orphans", BOOL, given=False),
+        _policy("remove_images", TEXT, choices=("all", "local")),
+        _policy("remove_volumes", BOOL, given=False),
+        _policy("timeout", INT),
+        _policy("wait", BOOL, given=False),
+        _policy("wait_timeout", INT),
+        _derived("config", effect=Effect.RECREATE),
+        _derived("image", effect=Effect.RECREATE),
+        _derived("containers"),
+        _derived("health"),
+        _derived("networks"),
+        _derived("volumes"),
+        _derived("orphans", WORDS, default=()),
+        # What goes with a project that goes.
+        _derived("kept_volumes", WORDS, default=()),
+        _derived("kept_images", WORDS, default=()),
+    )
 
 
 def check(spec: Mapping[str, Any]) -> None:

@@ -1,0 +1,150 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a swarm keeps for its services: secrets, which it never shows again, and configs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from dataclasses import replace
+from typing import Any
+
+from ..core import policy
+from ..core.codec import BOOL, PATH
+from ..core.errors import StrataError
+from ..core.field import Field, Role
+from ..core.plan import Effect, Plan, State
+from ..engines.docker import OURS, OWNER, Document
+from ..engines.docker_networks import OPTIONS
+from ..engines.docker_swarm import DockerSwarm
+from ..engines.swarm_at import At, mapping
+from .swarm_object import HOST, SwarmObject
+
+_DATA = "strata.given"
+"""Where what is to be kept stands in what was observed."""
+
+DIGEST = OURS + "data"
+"""The label with a digest of what is kept: it is all that tells one secret from another one."""
+
+LARGEST = 500 * 1024  # bytes (swarmkit: api/validation, MaxSecretSize; a config's is twice that)
+
+
+def digest(data: bytes, salt: bytes) -> str:
+    """A digest that doesn't give away what is easily guessed: it is costly, and salted."""
+    made = hashlib.scrypt(data, salt=salt, n=1 << 14, r=8, p=1, dklen=32)
+    return f"{salt.hex()}:{made.hex()}"
+
+
+def _read(spec: Document) -> str | None:
+    return (spec.get("Labels") or {}).get(DIGEST)
+
+
+def _write(spec: dict[str, Any], value: str) -> None:
+    spec["Data"] = value
+
+
+class SwarmData(SwarmObject):
+    """A secret or a config."""
+
+    rank = 35
+    fields = (
+        policy.name(),
+        policy.state("present", "absent"),
+        policy.recreate(),
+        HOST,
+        Field("data", at=At(_read, _write), secret=True, export=False),
+        Field("data_is_b64", BOOL, role=Role.POLICY, given=False),
+        Field("data_src", PATH, role=Role.POLICY),
+        Field("labels", OPTIONS, mapping("Labels"), Effect.LIVE, {}),
+    )
+
+    # What was declared.
+
+    def check(self) -> None:
+        if "data" in self.spec and "data_src" in self.spec:
+            raise StrataError("can't go with data", option="data_src", hint="Give one of them")
+        if "data" in self.spec:
+            self._kept(self._bytes(self.spec["data"]), "data")
+
+    def files(self) -> list[tuple[str, str]]:
+        return [("data_src", self.spec["data_src"])] if "data_src" in self.spec and self.target == "present" else []
+
+    def needs(self) -> list[tuple[str, str]]:
+        return [*super().needs(), *(("path", path) for _option, path in self.files())]
+
+    def _bytes(self, text: str) -> bytes:
+        if not self.spec["data_is_b64"]:
+            return text.encode()
+        try:
+            return base64.b64decode(text, validate=True)
+        except binascii.Error:
+            raise StrataError("is not what data_is_b64 says it is", option="data") from None
+
+    @staticmethod
+    def _kept(data: bytes, option: str) -> bytes:
+        if not 0 < len(data) <= LARGEST:
+            raise StrataError(f"is of {len(data)} bytes: a swarm keeps from 1 to {LARGEST}", option=option)
+        return data
+
+    def _given(self) -> bytes | None:
+        """What is to be kept; None: whatever is."""
+        if "data" in self.spec:
+            return self._bytes(self.spec["data"])
+        if "data_src" not in self.spec or ("path", self.spec["data_src"]) in self.promised:
+            return None
+        try:
+            with open(self.spec["data_src"], "rb") as file:
+                return self._kept(file.read(LARGEST + 1), "data_src")
+        except OSError as error:
+            raise StrataError(
+                f"can't be read: {error.strerror}", option="data_src", value=self.spec["data_src"]
+            ) from None
+
+    # What there is, and what is to be done.
+
+    def observe(self, engine: DockerSwarm, state: State) -> State:
+        state = super().observe(engine, state)
+        if self.target == "absent":
+            return state
+        # Not among the facts, which a result shows.
+        return replace(state, document={**(state.document or {}), _DATA: self._given()})
+
+    def settings(self, state: State) -> dict[str, Any]:
+        want = super().settings(state)
+        data = state.document[_DATA]
+        want.pop("data", None)
+        if data is None:
+            if not state.exists and not self.files():
+                raise StrataError("is needed for a new one", option="data", hint="Give it, or data_src")
+            return want
+        there = state.config.get("data")
+        salt = bytes.fromhex(there.partition(":")[0]) if there else os.urandom(16)
+        return {**want, "data": digest(data, salt)}
+
+    def _body(self, plan: Plan, there: Document) -> dict[str, Any]:
+        """What is kept, with a digest of it."""
+        spec = self.specification(there, {"labels": plan.want.get("labels", {})})
+        data = plan.state.document[_DATA]
+        if data is not None:
+            spec["Data"] = base64.b64encode(data).decode()
+            spec["Labels"][DIGEST] = plan.want["data"]
+        return spec
+
+    def create(self, engine: DockerSwarm, plan: Plan) -> None:
+        engine.create_object(self.sort, self._body(plan, {"Name": self.name, "Labels": {OWNER: self.owner}}))
+
+    def update(self, engine: DockerSwarm, plan: Plan) -> None:
+        """Only labels can change; what is kept has to be given as it is, or not at all (swarmkit: UpdateSecret)."""
+        found = plan.state.document
+        spec = self.specification(found["Spec"], {"labels": plan.want.get("labels", {})})
+        engine.update_object(self.sort, found, spec)
+
+    def recreate(self, engine: DockerSwarm, plan: Plan) -> None:
+        found = plan.state.document
+        try:
+            engine.remove_object(self.sort, found["ID"])
+        except StrataError as error:
+            raise StrataError(error.message, hint="Keep it under another name, and let the service have that") from None
+        engine.create_object(self.sort, self._body(plan, found["Spec"]))

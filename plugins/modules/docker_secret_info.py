@@ -1,0 +1,61 @@
+#!/usr/bin/python
+# Copyright: strata.virt contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_secret_info
+short_description: Secrets of a Docker swarm, but not what is kept
+version_added: 0.1.0
+author: strata.virt contributors (@strata-virt)
+description:
+  - Tells which secrets there are, and their labels.
+extends_documentation_fragment:
+  - strata.virt.over_docker
+  - strata.virt.informs
+requirements:
+  - Docker 20.10 or newer
+  - The Python library C(docker) on the managed host (python3-docker)
+options:
+  name:
+    description:
+      - The secrets to tell of. All where it is not given.
+    type: list
+    elements: str
+seealso:
+  - module: strata.virt.docker_secret
+"""
+
+EXAMPLES = r"""
+- name: Secrets of a Docker swarm
+  strata.virt.docker_secret_info:
+  register: found
+"""
+
+RETURN = r"""
+resources:
+  description: One entry each. C(options) are the options of M(strata.virt.docker_secret) that declare it.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: token
+      status: present
+      owner: ""
+      options: {name: token, labels: {tier: back}, state: present}
+      running: null
+      facts: {id: 2kx8..., version: 14}
+"""
+
+from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform
+from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_secret import DockerSecret
+
+
+def main() -> None:
+    inform(DockerSecret)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+#!/usr/bin/python
+# Copyright: strata.virt contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_kernel
+short_description: Several resources in one task, what the kernel has itself
+version_added: 0.1.0
+author: strata.virt contributors (@strata-virt)
+description:
+  - Does what M(strata.virt.stack) does, for entries of one family. Nobody has to name it, because
+    M(strata.virt.stack) takes it by itself where it will do.
+extends_documentation_fragment:
+  - strata.virt.stack
+  - strata.virt.converges
+seealso:
+  - module: strata.virt.stack
+"""
+
+EXAMPLES = r"""
+- name: A bridge and a group, of what the kernel has itself
+  strata.virt.stack_kernel:
+    name: kernel
+    resources:
+      - link: {name: br-lab, type: bridge, addresses: [10.93.0.1/24]}
+      - cgroup: {name: night, memory: 512M}
+"""
+
+RETURN = r"""
+resources:
+  description: One result a resource.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - kind: cgroup
+      name: night
+      changed: true
+      changes:
+        - {field: memory, before: max, after: 512M, effect: live, layer: config}
+      restart_required: []
+restart_required:
+  description: The resources that run otherwise than declared until somebody restarts them.
+  returned: always
+  type: list
+  elements: str
+errors:
+  description: What went wrong, one line a resource.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible_collections.strata.virt.plugins.module_utils.core.doors import converge_stack
+from ansible_collections.strata.virt.plugins.module_utils.kinds.pack_kernel import KINDS, find
+
+
+def main() -> None:
+    converge_stack(find, KINDS)
+
+
+if __name__ == "__main__":
+    main()
