@@ -141,9 +141,9 @@ class ComposeProject(Resource):
             config["kept_volumes"] = seen.volumes
         if self.spec.get("remove_images"):
             local = self.spec["remove_images"] == "local"
-            named = {(project.labels(one).get(project.SERVICE), one["Image"]) for one in seen.containers}
-            asked = {image for service, image in named if not local or image == f"{self.name}-{service}"}
-            found = {image: engine.image(familiar(image)) for image in asked}
+            named = {(project.labels(one).get(project.SERVICE), familiar(one["Image"])) for one in seen.containers}
+            asked = {image for service, image in named if not local or image == familiar(f"{self.name}-{service}")}
+            found = {image: engine.image(image) for image in asked}
             gone = [image for image, one in found.items() if one is not None and one["Id"] not in seen.elsewhere]
             config["kept_images"] = tuple(sorted(gone))
         return config

@@ -308,7 +308,7 @@ def test_absent_takes_all_of_it_and_nothing_else(engine, folder):
     assert [(one.field, one.before, one.effect) for one in plan.changes] == [
         ("state", "running", Effect.REMOVE),
         ("kept_volumes", ["shop_store"], Effect.REMOVE),
-        ("kept_images", ["shop-web"], Effect.REMOVE),
+        ("kept_images", ["shop-web:latest"], Effect.REMOVE),
     ], "another container is made from web:1.0"
     engine.processes = []
     resource.remove(engine, plan)

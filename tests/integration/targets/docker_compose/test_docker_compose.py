@@ -331,7 +331,7 @@ def test_a_project_of_files():
         call("docker_compose", {"project_src": str(FOLDER), "build": "always"})
 
     gone = call("docker_compose", {"project_name": SHOP, "state": "absent", "remove_images": "local"}, check=True)
-    assert [one["before"] for one in gone["changes"] if one["field"] == "kept_images"] == [[f"{SHOP}-web"]]
+    assert [one["before"] for one in gone["changes"] if one["field"] == "kept_images"] == [[f"{SHOP}-web:latest"]]
     call("docker_compose", {"project_name": SHOP, "state": "absent", "remove_images": "local"})
     assert (ids(SHOP), listed("networks", SHOP), len(listed("volumes", SHOP))) == ({}, [], 1)
     assert docker_api.ask(f"/images/{SHOP}-web/json") is None
