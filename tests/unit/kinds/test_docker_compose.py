@@ -318,7 +318,7 @@ def test_absent_takes_all_of_it_and_nothing_else(engine, folder):
     assert [one for one in engine.told if one[0].startswith("remove_")] == [
         ("remove_network", "shop_default"),
         ("remove_volume", "shop_store"),
-        ("remove_image", "shop-web", False),
+        ("remove_image", "shop-web:latest", False),
     ]
     assert (engine.processes, (folder / "kept/-/shop.json").exists()) == ([], False)
     engine.listed, engine.nets = [], []
