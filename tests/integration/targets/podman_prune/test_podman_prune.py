@@ -59,6 +59,7 @@ def asked(**filters) -> dict:
 @pytest.fixture
 def yard():
     """Containers that never ran, in a pod, and alone with a label and without; each with what it needs."""
+    before = set(listed({})["volumes"])
     for name in ("held", "ended", "podded", "lonely"):
         podman_api.ask("/networks/create", "POST", name=f"strata-{name}", labels={LABEL: ""})
         podman_api.ask("/volumes/create", "POST", Name=f"strata-{name}", Label={LABEL: ""})
@@ -77,7 +78,9 @@ def yard():
     yield listed({})
     for sort in SORTS:
         for name in [*ours()[sort], *(["strata-held"] if sort == "containers" else [])]:
-            podman_api.ask(f"/{sort}/{name}{'?force=true&v=true' if sort in SORTS[:2] else ''}", "DELETE")
+            podman_api.ask(f"/{sort}/{name}{'?force=true' if sort in SORTS[:2] else ''}", "DELETE")
+    for name in set(listed({})["volumes"]) - before:  # without a name, and so without a label
+        podman_api.ask(f"/volumes/{name}", "DELETE")
 
 
 def test_what_is_told_goes_and_nothing_else(yard):
