@@ -96,6 +96,9 @@ class PodmanPlay(Resource):
         }
         want: dict[str, Any] = {"pods": dict.fromkeys(pods, DECLARED), "containers": {}}
         have["documents"], want["documents"] = reading.documents(seen.previous.documents, wanted.documents)
+        for key in reading.lost_secrets(engine, wanted.documents):
+            if have["documents"][key] == want["documents"][key]:
+                have["documents"][key] = None
         stale = tuple(name for name, word in have["pods"].items() if word != DECLARED)
         for name in seen.unneeded:
             have["pods"][name], want["pods"][name] = "as it was played", None
@@ -103,7 +106,7 @@ class PodmanPlay(Resource):
             words = reading.container_words(seen, one)
             have["containers"].update(words[0])
             want["containers"].update(words[1])
-        seen = replace(seen, stale=stale, orphans=have["orphans"], want=want)
+        seen = replace(seen, digests=digests, stale=stale, orphans=have["orphans"], want=want)
         reading.refuse_others(engine, self.name, seen)
         reading.refuse_images(engine, seen, [name for sort, name in self.promised if sort == "podman_image"])
         facts = {**state.facts, "orphans": list(seen.orphans), "lingers": engine.service.user.lingers}
@@ -205,8 +208,12 @@ class PodmanPlay(Resource):
         """Put what is declared in the place of what was played; on failure, that comes back."""
         seen: Seen = plan.state.document
         forced = any(change.field == "recreate" for change in plan.changes)
-        fresh = [*kube.pods(seen.wanted.documents)] if forced else [*seen.stale]
-        self._fetch(engine, seen, fresh)
+        engine.forget_images()  # the same stack may have built one anew
+        every = kube.pods(seen.wanted.documents)
+        words = {name: reading.pod_word(engine, seen, one, seen.digests[name]) for name, one in every.items()}
+        fresh = [name for name, word in words.items() if forced or word != DECLARED]
+        self._refuse_orphans(seen, fresh)
+        self._fetch(engine, [every[name] for name in fresh])
         runs = plan.target == "running"
         owner = plan.state.owner if plan.state.exists else self.owner
         before = seen.previous if seen.kept is not None else None
@@ -220,11 +227,9 @@ class PodmanPlay(Resource):
         self._forget_dropped(engine, seen.wanted)
         engine.keep(self.name, Kept(seen.wanted, None, owner))
 
-    def _fetch(self, engine: PodmanPlays, seen: Seen, pods: Iterable[str]) -> None:
+    def _fetch(self, engine: PodmanPlays, pods: Iterable[Document]) -> None:
         """Have the images before anything goes."""
-        every = kube.pods(seen.wanted.documents)
-        for image in sorted({image for name in pods for image in reading.images(every[name])}):
-            engine.forget_images()
+        for image in sorted({image for pod in pods for image in reading.images(pod)}):
             if engine.image(image) is None:
                 engine.pull_image(image, self.spec.get(TLS))
 

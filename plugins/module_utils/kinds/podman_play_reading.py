@@ -31,6 +31,7 @@ class Seen:
         others: The names of all other pods and containers.
         kept: What is kept of it.
         wanted: What is declared.
+        digests: What tells each of the wanted pods from one that was played otherwise.
         stale: Those of the wanted pods that aren't as declared, or not there.
         orphans: What somebody else put into its pods, by name.
         want: How the fields that tell of it should be.
@@ -41,6 +42,7 @@ class Seen:
     others: frozenset[str]
     kept: Kept | None
     wanted: Played = field(default_factory=Played)
+    digests: Mapping[str, str] = field(default_factory=dict)
     stale: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
     want: Mapping[str, Any] = field(default_factory=dict)
@@ -128,6 +130,17 @@ def documents(before: Iterable[Document], after: Iterable[Document]) -> tuple[di
 def _hidden(had: Any, has: Any) -> tuple[str | None, str | None]:
     new = HIDDEN if had is None or had == has else f"{HIDDEN} (new)"
     return None if had is None else HIDDEN, None if has is None else new
+
+
+def lost_secrets(engine: PodmanPlays, played: Iterable[Document]) -> list[str]:
+    """The documents of Secrets that somebody has removed or changed since."""
+    lost = []
+    for one in played:
+        if one["kind"] == "Secret":
+            there = engine.secret(one["metadata"]["name"])
+            if there is None or there["SecretData"] != kube.secret_text(one):
+                lost.append(kube.key(one))
+    return lost
 
 
 def pod_word(engine: PodmanPlays, seen: Seen, document: Document, digest: str) -> str | None:

@@ -267,6 +267,15 @@ def test_drift(service, drift, field, before, verb):
     assert verb in {one[0] for one in service.told}
 
 
+def test_an_image_that_the_same_stack_builds_anew(service):
+    applied(service, declared(pod(), pod("helper")))
+    resource = declared(pod(), pod("helper", restartPolicy="Never"))
+    plan = drawn(service, resource)
+    service.store[IMAGE] = "i1-new"
+    carry_out(resource, service, plan)
+    assert not drawn(service, resource)
+
+
 def test_what_ended_well_need_not_run(service):
     job = declared(pod(restartPolicy="OnFailure"))
     applied(service, job)
@@ -320,6 +329,14 @@ def test_secrets_are_its_own_and_never_shown(service):
         assert word not in json.dumps(PodmanPlay.export("press", read_one(resource, service)))
     kept = json.loads(service.stores["token"]["SecretData"])
     assert (kept["data"], "stringData" in kept) == ({"word": "YmF0dGVyeSBzdGFwbGU="}, False)
+    for changes in (
+        service.remove_secret,
+        lambda name: service.keep_secret(name, "", "file", {}, {"strata.play": "press"}),
+    ):
+        changes("token")
+        plan = applied(service, declared(keyed, secret("battery staple")))
+        assert told(plan) == {"documents[Secret/token]": (None, "********")}
+        assert json.loads(service.stores["token"]["SecretData"]) == kept
     applied(service, declared(pod()))
     assert [*service.stores] == ["strata-play-press"]
     service.keep_secret("token", "of somebody", "file", {}, {})

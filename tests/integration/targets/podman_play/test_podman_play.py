@@ -10,6 +10,7 @@ import time
 import urllib.request
 
 import pytest
+import yaml
 
 from tests.lab import podman_api
 from tests.lab.convergence import Case, Convergence
@@ -185,13 +186,13 @@ def test_what_runs_is_replaced_with_a_way_back(tmp_path):
     try:
         apply(serving("hello"))
         assert page(8098) == "hello"
-        assert run("podman", "exec", web("strata-serves"), "/bin/busybox", "printenv", "WORD").strip() == "horse"
+        assert run("podman", "exec", web("strata-serves"), "/bin/busybox", "sh", "-c", "echo $WORD").strip() == "horse"
         run("podman", "pod", "stop", "strata-serves-pod")
         drift = apply(serving("hello"))
         assert {one["field"] for one in drift["changes"]} == {"state", f"containers[{web('strata-serves')}]"}
         file = tmp_path / "kube.yaml"
         run("podman", "exec", web("strata-serves"), "/bin/busybox", "touch", "/data/kept")
-        file.write_text("---\n".join(map(str, serving("welcome"))))  # what Python prints of these is YAML, too
+        file.write_text(yaml.safe_dump_all(serving("welcome")))
         changed = apply(kube_file=str(file))
         assert "pods[strata-serves-pod]" in {one["field"] for one in changed["changes"]}
         assert page(8098) == "welcome"
