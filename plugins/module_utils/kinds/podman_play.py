@@ -190,11 +190,8 @@ class PodmanPlay(Resource):
         return Plan(tuple(gone), steps=("remove",), state=state)
 
     def _forced(self, steps: tuple[str, ...], target: str) -> list[Change]:
-        return (
-            [Change("recreate", None, True, Effect.RECREATE)]
-            if self.spec["recreate"] and "recreate" not in steps
-            else []
-        )
+        asked = self.spec["recreate"] and "recreate" not in steps
+        return [Change("recreate", None, True, Effect.RECREATE)] if asked else []
 
     def outlive(self, engine: PodmanPlays, plan: Plan) -> None:
         """Let it go on after the last login session of its user."""
@@ -243,10 +240,10 @@ class PodmanPlay(Resource):
                 engine.keep_secret(one["metadata"]["name"], kube.secret_text(one), "file", {}, labels)
         sent = [one for one in played.documents if one["kind"] in ("ConfigMap", "PersistentVolumeClaim")]
         sent = [kube.labelled(one, labels if one["kind"] == "PersistentVolumeClaim" else {}, {}) for one in sent]
-        there = {one["Name"] for one in engine.volumes()}
+        claimed = {one["metadata"]["name"] for one in played.documents if one["kind"] == "PersistentVolumeClaim"}
         for name in pods:
             document = every[name]
-            self._make_volumes(engine, document, there)
+            self._make_volumes(engine, document, claimed)
             digest = kube.digest(document, played.documents, played.options)
             annotations = played.options.get("annotation", {})
             own = {**labels, PLAYER: owner or "", DIGEST: digest}
@@ -258,15 +255,14 @@ class PodmanPlay(Resource):
             engine.start_pod(name)
         self._refuse_failed(engine, [every[name] for name in pods if runs])
 
-    def _make_volumes(self, engine: PodmanPlays, document: Document, there: set[str]) -> None:
+    def _make_volumes(self, engine: PodmanPlays, document: Document, claimed: set[str]) -> None:
         """Make those volumes that Podman would make without saying whose they are."""
+        there = claimed | {one["Name"] for one in engine.volumes()}
         content = kube.mounted(document)
         claims = {name for kind, name in kube.references(document) if kind == "PersistentVolumeClaim"}
         for name in sorted((content | claims) - there):
-            engine.create_volume(
-                {"Name": name, "Labels": {PLAY: self.name, **({CONTENT: ""} if name in content else {})}}
-            )
-            there.add(name)
+            labels = {PLAY: self.name, **({CONTENT: ""} if name in content else {})}
+            engine.create_volume({"Name": name, "Labels": labels})
 
     def _refuse_failed(self, engine: PodmanPlays, pods: Iterable[Document]) -> None:
         """Name a container that left at once."""
@@ -295,6 +291,7 @@ class PodmanPlay(Resource):
         ran = plan.state.status == "running"
         try:
             self._bring(engine, seen.previous, before, owner, ran)
+            self._forget_dropped(engine, seen.previous)
             engine.keep(self.name, Kept(seen.previous, None, owner))
         except StrataError as second:
             return StrataError(f"{error.message}; what was played before could not be brought back: {second.message}")

@@ -202,6 +202,18 @@ def test_a_play_as_it_is_asked_for(service):
     assert "strata.owner" not in labels, "its containers would count as declared one by one"
 
 
+def test_a_claim_has_its_own_words(service):
+    claim = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "pages", "annotations": {"volume.podman.io/type": "tmpfs"}},
+    }
+    sent = []
+    service.play = lambda documents, options: (sent.extend(documents), Service.play(service, documents, options))
+    applied(service, declared(pod(**CONFIGURED), config(A="1"), claim))
+    assert "pages" not in service.rooms, "Podman would have left its type out"
+    assert sent[1]["metadata"] == {**claim["metadata"], "labels": {"strata.play": "press"}}
+
+
 def test_only_what_changed_is_replaced(service):
     other = pod("helper", kind="Deployment")
     applied(service, declared(pod(**CONFIGURED), other, config(A="1")))
@@ -357,9 +369,10 @@ def test_absent_takes_what_it_made_and_data_only_where_that_was_said(service):
 def test_what_was_played_comes_back(service, fault):
     applied(service, declared(pod(**CONFIGURED), config(A="1")))
     service.fails.add(fault)
-    resource = declared(pod(image="localhost/web:2.0"))
+    resource = declared(pod(image="localhost/web:2.0"), secret())
     with pytest.raises(StrataError, match="what was played before is back"):
         carry_out(resource, service, drawn(service, resource))
+    assert [*service.stores] == ["strata-play-press"]
     assert not drawn(service, declared(pod(**CONFIGURED), config(A="1")))
     fails = {IMAGE, "i1"} | service.fails
     service.fails |= fails
