@@ -38,6 +38,10 @@ Document = Mapping[str, Any]
 Query = Mapping[str, Any]
 
 
+class Each(tuple[str, ...]):
+    """Values of a query that are given once each, and not as a list in JSON."""
+
+
 class _Connection(http.client.HTTPConnection):
     def __init__(self, service: podman_service.Service, timeout: float | None) -> None:
         super().__init__("podman", timeout=timeout)
@@ -84,7 +88,8 @@ class Podman:
             StrataError: Nobody answers.
         """
         asked = {key: _word(value) for key, value in (query or {}).items() if value is not None}
-        target = f"{_API}{urllib.parse.quote(path)}{'?' + urllib.parse.urlencode(asked) if asked else ''}"
+        words = urllib.parse.urlencode(asked, doseq=True)
+        target = f"{_API}{urllib.parse.quote(path)}{'?' + words if words else ''}"
         sent, sort = _sent(body)
         connection = _Connection(self.service, timeout)
         try:
@@ -154,7 +159,7 @@ class Podman:
 
         What was just started has the time to fail first: until then it counts as running.
         """
-        time.sleep(max(0.0, self._started + _SETTLES - time.monotonic()))
+        self.settle()
         asked = None if names is None else list(names)
         query: dict[str, Any] = {"all": True}
         if asked is not None and len(asked) <= _FEW:
@@ -180,7 +185,15 @@ class Podman:
 
     def start(self, container: str) -> None:
         self._do(f"/containers/{container}/start", missing=False)
+        self.started()
+
+    def started(self) -> None:
+        """Note that something was just started."""
         self._started = time.monotonic()
+
+    def settle(self) -> None:
+        """Let what was just started have the time to fail."""
+        time.sleep(max(0.0, self._started + _SETTLES - time.monotonic()))
 
     def pause(self, container: str) -> None:
         self._do(f"/containers/{container}/pause", missing=False)
@@ -323,9 +336,9 @@ def _sent(body: Any) -> tuple[Any, dict[str, str]]:
     return json.dumps(body).encode(), {"Content-Type": "application/json"}
 
 
-def _word(value: Any) -> str:
+def _word(value: Any) -> str | Each:
     """A value of a query: true and false as JSON has them, mappings and lists as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, (str, Each)) else json.dumps(value)
 
 
 def _frames(said: bytes) -> Iterator[bytes]:

@@ -6,7 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .docker import OURS
 from .podman import Document, Podman
+
+PLAY = OURS + "play"
+"""The label of what a play of documents of Kubernetes made, with the name of that play.
+
+Not that of an owner: containers have the labels of their pod, and neither they nor the pod, its volumes and its
+secrets are declared one by one.
+"""
 
 LARGEST = 512_000
 """Bytes; a secret must have fewer (podman-secret-create(1))."""

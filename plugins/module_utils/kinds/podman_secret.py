@@ -16,7 +16,7 @@ from ..core.plan import Effect, Plan, State
 from ..core.resource import Resource, Thing
 from ..engines.docker import OURS, OWNER, Document
 from ..engines.docker_networks import OPTIONS
-from ..engines.podman_secrets import LARGEST, PodmanSecrets
+from ..engines.podman_secrets import LARGEST, PLAY, PodmanSecrets
 from .podman_fields import PODMAN
 
 
@@ -67,8 +67,9 @@ class PodmanSecret(Resource):
 
     @classmethod
     def read_many(cls, engine: PodmanSecrets, names: Iterable[str] | None) -> dict[str, State]:
-        there = {one["Spec"]["Name"] for one in engine.secrets()}
-        found = {name: engine.secret(name) for name in sorted(there if names is None else there & {*names})}
+        there = {one["Spec"]["Name"]: one["Spec"].get("Labels") or {} for one in engine.secrets()}
+        declarable = {name for name, labels in there.items() if PLAY not in labels}
+        found = {name: engine.secret(name) for name in sorted(declarable if names is None else there.keys() & {*names})}
         return {name: _read(secret) for name, secret in found.items() if secret is not None}
 
     def observe(self, engine: PodmanSecrets, state: State) -> State:

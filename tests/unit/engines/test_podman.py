@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.engines import podman_service
 from ansible_collections.strata.virt.plugins.module_utils.engines.podman_images import PodmanImages, tagged
+from ansible_collections.strata.virt.plugins.module_utils.engines.podman_plays import Kept, Played, PodmanPlays
 
 ME = podman_service.Account(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid(), "/")
 
@@ -112,6 +113,42 @@ def test_a_removal_reports_what_it_could_not(service):
     service.said["DELETE /containers/web"] = (200, json.dumps([{"Id": "1", "Err": "device busy"}]).encode())
     with pytest.raises(StrataError, match="Podman refused: device busy"):
         PodmanImages(None, service.url).remove("web")
+
+
+def test_a_play_as_it_is_sent(service):
+    service.said["POST /play/kube"] = (200, b"{}")
+    options = {
+        "network": ["front", "back:ip=192.0.2.7"],
+        "log_opt": {"tag": "a", "max-size": "1m"},
+        "tls_verify": False,
+    }
+    PodmanPlays(None, service.url).play([{"kind": "ConfigMap"}, {"kind": "Pod"}], options)
+    ((_method, _path, query, sent),) = service.asked
+    assert query.split("&") == [
+        "start=false",
+        "network=front",
+        "network=back%3Aip%3D192.0.2.7",
+        "logOptions=max-size%3D1m",
+        "logOptions=tag%3Da",
+        "tlsVerify=false",
+    ]
+    assert sent == b'{"kind": "ConfigMap"}\n---\n{"kind": "Pod"}'
+    PodmanPlays(None, service.url).play([], {})
+    assert service.asked[1][2] == "start=false"
+
+
+def test_a_pod_of_which_something_does_not_start(service):
+    errors = ["starting container fc1a: crun: executable file `/nope` not found"]
+    service.said["POST /pods/shop/start"] = (409, json.dumps({"Errs": errors, "Id": "b305"}).encode())
+    with pytest.raises(StrataError, match=r"Podman refused: starting container fc1a: crun.*Check the option command"):
+        PodmanPlays(None, service.url).start_pod("shop")
+
+
+def test_a_play_larger_than_what_is_kept(service):
+    whole = Played(({"kind": "ConfigMap", "data": {"a": "x" * 300_000}},))
+    with pytest.raises(StrataError, match="Podman keeps fewer than 512000"):
+        PodmanPlays(None, service.url).keep("press", Kept(whole, whole, ""))
+    assert not service.asked
 
 
 def test_nobody_else_may_listen_where_a_user_does(service):

@@ -12,7 +12,7 @@ from ansible_collections.strata.virt.plugins.module_utils.core.errors import Str
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import Effect
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
 from ansible_collections.strata.virt.plugins.module_utils.engines.docker_carry import seconds
-from ansible_collections.strata.virt.plugins.module_utils.kinds import docker_prune
+from ansible_collections.strata.virt.plugins.module_utils.kinds import prune
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_prune import DockerPrune
 
 NOW = 1_790_000_000
@@ -83,7 +83,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(monkeypatch):
-    monkeypatch.setattr(docker_prune.time, "time", lambda: NOW)
+    monkeypatch.setattr(prune.time, "time", lambda: NOW)
     return Daemon()
 
 
