@@ -336,6 +336,11 @@ options:
     description:
       - Start it when the host boots.
     type: bool
+  xml:
+    description:
+      - The network as libvirt's XML, as people have it. What has an option becomes that option, and what an option says
+        besides wins; of the rest, what is written there is kept as it is written.
+    type: str
 seealso:
   - module: strata.virt.libvirt_network_info
   - module: strata.virt.libvirt_domain

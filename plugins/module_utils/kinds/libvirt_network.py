@@ -19,7 +19,9 @@ from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_networks import Networks
 from ..engines.network_xml import SKELETON, Forward, Ip, Options, Ranges, Rows, Sole, Tags, family, on_off, yes, yes_no
+from ..engines.xml_leaves import Leaves
 from . import libvirt_network_fields as words
+from . import libvirt_xml
 from .libvirt_stored import STATES, LibvirtStored
 
 _V4, _V6 = family(4), family(6)
@@ -50,6 +52,7 @@ def _table(at: Rows) -> Any:
 class LibvirtNetwork(LibvirtStored):
     kind = "libvirt_network"
     rank = 50
+    tag = "network"
     skeleton = SKELETON
     fields = (
         policy.name(),
@@ -91,6 +94,7 @@ class LibvirtNetwork(LibvirtStored):
         Field("portgroups", _table(_PORTGROUPS), _PORTGROUPS, Effect.LIVE, default=()),
         Field("dnsmasq_options", words.LINES, Options(), Effect.RESTART, default=()),
         Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
+        libvirt_xml.field(Leaves(told="@connections"), Effect.RESTART),
     )
 
     # What was declared.
@@ -133,16 +137,27 @@ class LibvirtNetwork(LibvirtStored):
         return want
 
     @classmethod
+    def options_of(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return super().options_of(cls._folded(values))
+
+    @classmethod
     def export(cls, name: str, state: State) -> dict[str, Any]:
-        config = dict(state.config)
+        return super().export(name, replace(state, config=cls._folded(state.config)))
+
+    @staticmethod
+    def _folded(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with DHCP in its place among the options."""
+        config = dict(values)
         for option, prefix in (("ip", "dhcp"), ("ip6", "dhcp6")):
             dhcp = {leaf: config.get(f"{prefix}_{leaf}") for leaf in ("ranges", "hosts")}
             dhcp = {leaf: value for leaf, value in dhcp.items() if value}
             if config.get(option) and dhcp:
                 config[option] = {**config[option], "dhcp": dhcp}
+            for leaf in ("ranges", "hosts"):
+                config.pop(f"{prefix}_{leaf}", None)
         if config.get("forward") == {"mode": "isolated"}:
             del config["forward"]
-        return super().export(name, replace(state, config=config))
+        return config
 
     # What there is.
 
@@ -155,6 +170,7 @@ class LibvirtNetwork(LibvirtStored):
         return {"bridge": Leaf("bridge", "name").get(root), "mac": Leaf("mac", "address").get(root)}
 
     def observe(self, engine: Networks, state: State) -> State:
+        state = super().observe(engine, state)
         if not self._interrupts(super().plan(state)):
             return state
         return replace(state, facts={**state.facts, "guests": engine.guests(self.name)})

@@ -20,6 +20,8 @@ from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import FOLDERS, Pools
 from ..engines.network_xml import Group, Names, Sole
+from ..engines.xml_leaves import Leaves
+from . import libvirt_xml
 from .libvirt_stored import STATES, LibvirtStored
 
 _MODE = re.compile(r"0[0-7]{3,4}")
@@ -64,6 +66,7 @@ _SOURCE = (
 class LibvirtPool(LibvirtStored):
     kind = "libvirt_pool"
     rank = 40
+    tag = "pool"
     skeleton = "<pool><name/></pool>"
     fields = (
         policy.name(),
@@ -79,12 +82,15 @@ class LibvirtPool(LibvirtStored):
         Field("owner", INT, Leaf("target/permissions/owner", read=int, write=str), Effect.RESTART),
         Field("group", INT, Leaf("target/permissions/group", read=int, write=str), Effect.RESTART),
         Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
+        libvirt_xml.field(Leaves(told="(capacity|allocation|available)(@.*)?"), Effect.RESTART),
     )
 
     # What was declared.
 
     def needs(self) -> list[Thing]:
-        return [("path", self.spec["path"])] if "path" in self.spec else []
+        secret = self.spec.get("source", {}).get("auth_secret")
+        needed = [("path", self.spec["path"])] if "path" in self.spec else []
+        return [*needed, ("libvirt_secret", secret)] if secret else needed
 
     def settings(self, state: State) -> dict[str, Any]:
         # What a pool has where nobody declared it is libvirt's choice, which no default of ours stands for.
@@ -106,6 +112,7 @@ class LibvirtPool(LibvirtStored):
         return {word: int(root.findtext(word) or 0) for word in ("capacity", "allocation", "available")}
 
     def observe(self, engine: Pools, state: State) -> State:
+        state = super().observe(engine, state)
         if self.target != "absent" or not self.deletes or state.status != "active":
             return state
         return replace(state, facts={**state.facts, "volumes": engine.volume_names(self.name)})
