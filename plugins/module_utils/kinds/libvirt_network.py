@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, INT, LINE, MAC
+from ..core.codec import BOOL, INT, LINE, MAC, MAP, TEXT
 from ..core.errors import StrataError
 from ..core.field import Field, Role, structure, table
 from ..core.plan import Change, Effect, Layer, Plan, State
@@ -18,7 +18,21 @@ from ..engines import domain_xml
 from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_networks import Networks
-from ..engines.network_xml import SKELETON, Forward, Ip, Options, Ranges, Rows, Sole, Tags, family, on_off, yes, yes_no
+from ..engines.network_values import Attributes
+from ..engines.network_xml import (
+    SKELETON,
+    Forward,
+    Ip,
+    Options,
+    Ranges,
+    Rows,
+    Sole,
+    Tags,
+    family,
+    on_off,
+    yes,
+    yes_no,
+)
 from ..engines.xml_leaves import Leaves
 from . import libvirt_network_fields as words
 from . import libvirt_xml
@@ -42,6 +56,7 @@ _DNS_TXT = Rows("dns/txt", words.DNS_TXT, _named("name"), "DNS_TXT")
 _DNS_SRV = Rows("dns/srv", words.DNS_SRV, words.srv_key, "DNS_SRV")
 _FORWARDERS = Rows("dns/forwarder", words.FORWARDER, words.forwarder_key)
 _ROUTES = Rows("route", words.ROUTE, _named("to"))
+_INTERFACES = Rows("forward/interface", words.INTERFACE, _named("dev"), "FORWARD_INTERFACE")
 _PORTGROUPS = Rows("portgroup", words.PORTGROUP, _named("name"), "PORTGROUP", modify=True)
 
 
@@ -61,13 +76,21 @@ class LibvirtNetwork(LibvirtStored):
         Field("force", BOOL, role=Role.POLICY, given=False),
         Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("forward", structure(*words.FORWARD), Forward(words.FORWARD), Effect.RESTART),
+        Field("forward_interfaces", _table(_INTERFACES), _INTERFACES, Effect.LIVE, default=(), role=Role.DERIVED),
+        Field("title", LINE, Leaf("title"), Effect.RESTART),
+        Field("description", TEXT, Leaf("description"), Effect.RESTART),
+        Field("guest_ipv6", BOOL, Leaf("", "ipv6", yes, yes_no, absent=False), Effect.RESTART, default=False),
+        Field("trust_guest_rx_filters", BOOL, words.TRUSTING, Effect.RESTART, default=False),
         Field("bridge", LINE, Leaf("bridge", "name"), Effect.RESTART),
+        Field("mac_table", TEXT, Sole("bridge", "macTableManager"), Effect.RESTART, choices=("kernel", "libvirt")),
+        Field("isolated_ports", BOOL, Sole("port", "isolated", yes, yes_no, absent=False), Effect.RESTART, False),
         Field("stp", BOOL, Leaf("bridge", "stp", yes, on_off), Effect.RESTART, default=True),
         Field("delay", INT, Leaf("bridge", "delay", int), Effect.RESTART, default=0),
         Field("zone", LINE, Sole("bridge", "zone"), Effect.RESTART),
         Field("mac", MAC, Sole("mac", "address", MAC.parse), Effect.RESTART),
         Field("mtu", INT, Sole("mtu", "size", int), Effect.RESTART, check=words.MTU_CHECK),
         Field("virtualport", LINE, Sole("virtualport", "type"), Effect.RESTART),
+        Field("virtualport_parameters", MAP, Attributes("virtualport/parameters"), Effect.RESTART, default={}),
         Field("vlans", words.VLANS, Tags(), Effect.RESTART, default=()),
         Field("inbound", words.RATE, words.rate("inbound"), Effect.RESTART),
         Field("outbound", words.RATE, words.rate("outbound"), Effect.RESTART),
@@ -79,6 +102,13 @@ class LibvirtNetwork(LibvirtStored):
             Effect.RESTART,
             default=False,
         ),
+        Field(
+            "domain_register",
+            BOOL,
+            Sole("domain", "register", yes, yes_no, absent=False),
+            Effect.RESTART,
+            default=False,
+        ),
         Field("ip", structure(*words.IP), Ip(4, words.IP), Effect.RESTART),
         Field("dhcp_ranges", _RANGES, Ranges(4), Effect.LIVE, default=(), role=Role.DERIVED),
         Field("dhcp_hosts", _HOSTS, _hosts(4), Effect.LIVE, default=(), role=Role.DERIVED),
@@ -87,6 +117,7 @@ class LibvirtNetwork(LibvirtStored):
         Field("dhcp6_hosts", _HOSTS, _hosts(6), Effect.LIVE, default=(), role=Role.DERIVED),
         Field("routes", _table(_ROUTES), _ROUTES, Effect.RESTART, default=()),
         Field("dns_enabled", BOOL, words.flag("dns", "enable"), Effect.RESTART, default=True),
+        Field("dns_forward_plain_names", BOOL, words.flag("dns", "forwardPlainNames"), Effect.RESTART, default=True),
         Field("dns_forwarders", _table(_FORWARDERS), _FORWARDERS, Effect.RESTART, default=()),
         Field("dns_hosts", _table(_DNS_HOSTS), _DNS_HOSTS, Effect.LIVE, default=()),
         Field("dns_txt", _table(_DNS_TXT), _DNS_TXT, Effect.LIVE, default=()),
@@ -104,9 +135,15 @@ class LibvirtNetwork(LibvirtStored):
             words.check_hosts(option, version, self.spec.get(option))
         forward = self.spec.get("forward", {})
         mode = forward.get("mode")
-        if mode == "bridge" and not self.spec.get("bridge") and not forward.get("dev"):
+        if mode == "bridge" and not (self.spec.get("bridge") or forward.get("dev") or forward.get("interfaces")):
             raise StrataError("is needed with forward.mode bridge: a bridge of the host", option="bridge")
-        if mode in ("bridge", "private", "vepa", "passthrough"):
+        if mode == "hostdev" and not (forward.get("pf") or forward.get("addresses")):
+            raise StrataError("needs the functions to hand out: forward.pf, or forward.addresses", option="forward")
+        if mode not in (None, "hostdev"):
+            for leaf in ("pf", "addresses", "managed", "driver"):
+                if forward.get(leaf):
+                    raise StrataError("needs forward.mode hostdev", option=f"forward.{leaf}", value=forward[leaf])
+        if mode in (*words.MACVTAP, "hostdev"):
             for option in ("ip", "ip6", "domain", "dns_hosts", "stp", "delay", "routes"):
                 if self.spec.get(option):
                     raise StrataError(
@@ -124,6 +161,13 @@ class LibvirtNetwork(LibvirtStored):
         for option in ("bridge", "mac"):
             if want.get(option, "") is None:
                 del want[option]  # libvirt chose it where nobody declared it, and would choose another one
+        if "forward" in want:
+            block = dict(want["forward"] or {"interfaces": ()})
+            if "interfaces" in block:
+                want["forward_interfaces"] = tuple({"dev": name} for name in block.pop("interfaces"))
+                want["forward"] = None if want["forward"] is None else block
+            if want["forward"] == {}:
+                del want["forward"]
         for option, prefix in (("ip", "dhcp"), ("ip6", "dhcp6")):
             if option not in want:
                 continue
@@ -157,6 +201,9 @@ class LibvirtNetwork(LibvirtStored):
                 config.pop(f"{prefix}_{leaf}", None)
         if config.get("forward") == {"mode": "isolated"}:
             del config["forward"]
+        interfaces = config.pop("forward_interfaces", ())
+        if interfaces and config.get("forward"):
+            config["forward"] = {**config["forward"], "interfaces": tuple(row["dev"] for row in interfaces)}
         return config
 
     # What there is.
