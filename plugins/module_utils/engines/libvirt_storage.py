@@ -164,7 +164,16 @@ class Pools(Objects):
             if ET.fromstring(xml).findtext("backingStore/path") == path
         )
 
-    def make(self, pool: str, xml: str, owner: str, *, clone: str | None = None, upload: str | None = None) -> None:
+    def make(
+        self,
+        pool: str,
+        xml: str,
+        owner: str,
+        *,
+        clone: str | None = None,
+        upload: str | None = None,
+        metadata: bool = False,
+    ) -> None:
         """Make a volume, and fill it.
 
         A note says that it is being made until it is: a volume that was never finished is known as such.
@@ -175,6 +184,7 @@ class Pools(Objects):
             owner: Who makes it.
             clone: The volume to copy, as ``NAME`` or ``POOL/NAME``.
             upload: The file to copy into it.
+            metadata: Whether the tables of an image are made at once, and not as it fills.
         """
         found = self.pool(pool)
         if found is None or not found.active:
@@ -183,7 +193,7 @@ class Pools(Objects):
         _write_note(found, name, {"making": True})
         try:
             with self._doing("make the volume"):
-                made = self._made(pool, xml, clone)
+                made = self._made(pool, xml, clone, metadata)
         except StrataError:
             # libvirt takes back what it could not make, and what is there is somebody else's.
             files.remove(_note_path(found, name))
@@ -198,14 +208,15 @@ class Pools(Objects):
         else:
             _write_note(found, name, {"owner": owner, "key": root.findtext("key")})
 
-    def _made(self, pool: str, xml: str, clone: str | None) -> Any:
+    def _made(self, pool: str, xml: str, clone: str | None, metadata: bool) -> Any:
+        flags = self.api.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if metadata else 0
         if clone is None:
-            return self.get(pool).createXML(xml, 0)
+            return self.get(pool).createXML(xml, flags)
         progress.say(f"copying {clone}")
         source = self.source(pool, clone)
         if source is None:
             raise StrataError(f"there is no volume {clone}")
-        return self.get(pool).createXMLFrom(xml, source, 0)
+        return self.get(pool).createXMLFrom(xml, source, flags)
 
     def source(self, pool: str, name: str) -> Any:
         """The volume that ``NAME`` or ``POOL/NAME`` means."""
@@ -239,14 +250,21 @@ class Pools(Objects):
             stream.sendAll(more, None)
         stream.finish()
 
-    def resize(self, pool: str, name: str, size: int) -> None:
+    def resize(self, pool: str, name: str, size: int, *, shrink: bool = False, allocate: bool = False) -> None:
+        flags = (self.api.VIR_STORAGE_VOL_RESIZE_SHRINK if shrink else 0) | (
+            self.api.VIR_STORAGE_VOL_RESIZE_ALLOCATE if allocate and not shrink else 0
+        )
         with self._doing("resize the volume"):
-            self.volume(pool, name).resize(size, 0)
+            self.volume(pool, name).resize(size, flags)
 
-    def remove(self, pool: str, name: str) -> None:
-        """Delete a volume and what is in it; one that isn't there is fine."""
+    def remove(self, pool: str, name: str, *, wipe: bool = False) -> None:
+        """Delete a volume and what is in it, overwritten before or not; one that isn't there is fine."""
         found, volume = self.pool(pool), self.volume(pool, name)
         if volume is not None:
+            with self._doing("wipe the volume"):
+                if wipe:
+                    progress.say(f"overwriting {name}")
+                    volume.wipe(0)
             with self._doing("delete the volume"):
                 volume.delete(0)
         if found is not None:

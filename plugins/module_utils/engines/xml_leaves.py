@@ -42,7 +42,7 @@ _UNITS = {
 
 def _step(element: ET.Element) -> str:
     tag = quote(element.tag, safe=":{}-_.")
-    named = [value for value in map(element.get, KEYS.get(element.tag, ())) if value]
+    named = [value for value in map(element.get, KEYS.get(element.tag.rpartition("}")[2], ())) if value]
     return f"{tag}[{quote(_plain(named[0]), safe=':.,-_ ')}]" if named else tag
 
 

@@ -205,8 +205,9 @@ class LibvirtSecret(LibvirtDefined):
         return plan
 
     def fresh(self) -> ET.Element:
-        root = domain_xml.parse(self.skeleton)
-        usage = self.spec["usage"]
+        root, usage = domain_xml.parse(self.skeleton), self.spec["usage"]
+        if "uuid" in self.spec:
+            domain_xml.child(root, "uuid").text = self.spec["uuid"]
         if usage != "none":
             ET.SubElement(ET.SubElement(root, "usage", {"type": usage}), USAGES[usage]).text = self.name
         return root

@@ -86,8 +86,8 @@ class LibvirtDefined(FromXml, StoredXml):
         root = self.fresh()
         if self.uuid is not None:
             domain_xml.child(root, "uuid").text = self.uuid
-        self._put(root, plan.want)
         engine.own(root, self.owner)
+        self._put(root, plan.want)
         try:
             engine.define(domain_xml.text_of(root))
         except StrataError:

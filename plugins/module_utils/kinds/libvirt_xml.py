@@ -27,10 +27,14 @@ def _document(value: Any) -> ET.Element:
     return root
 
 
+def codec(leaves: Leaves) -> Codec:
+    """The leaves that a document declares."""
+    return Codec(lambda text: leaves.given(_document(text)), "str", partial=True)
+
+
 def field(leaves: Leaves, effect: Effect) -> Field:
     """The option ``xml``."""
-    codec = Codec(lambda text: leaves.given(_document(text)), "str", partial=True)
-    return Field("xml", codec, leaves, effect, export=False)
+    return Field("xml", codec(leaves), leaves, effect, export=False)
 
 
 def _of(leaves: Mapping[str, str], paths: Iterable[str]) -> dict[str, str]:
