@@ -297,6 +297,21 @@ class Rows:
         return -1 if self.within is None else place(live, self.within)
 
 
+class Interfaces(Rows):
+    """Those that a network forwards to, of which libvirt wants that the first one is the network's ``dev``."""
+
+    def put(self, root: ET.Element, rows: Iterable[Row] | None) -> None:
+        super().put(root, rows)
+        forward = root.find("forward")
+        found = [] if forward is None else forward.findall("interface")
+        if forward is None or not found:
+            return
+        first = next((one for one in found if one.get("dev") == forward.get("dev")), found[0])
+        forward.remove(first)
+        forward.insert(0, first)
+        forward.set("dev", first.get("dev", ""))
+
+
 def place(root: ET.Element, within: Callable[[ET.Element], ET.Element | None]) -> int:
     """Which ``<ip>`` of a network that is, from 0; -1 where there is none."""
     element = within(root)

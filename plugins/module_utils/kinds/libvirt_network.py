@@ -22,6 +22,7 @@ from ..engines.network_values import Attributes
 from ..engines.network_xml import (
     SKELETON,
     Forward,
+    Interfaces,
     Ip,
     Options,
     Ranges,
@@ -56,7 +57,7 @@ _DNS_TXT = Rows("dns/txt", words.DNS_TXT, _named("name"), "DNS_TXT")
 _DNS_SRV = Rows("dns/srv", words.DNS_SRV, words.srv_key, "DNS_SRV")
 _FORWARDERS = Rows("dns/forwarder", words.FORWARDER, words.forwarder_key)
 _ROUTES = Rows("route", words.ROUTE, _named("to"))
-_INTERFACES = Rows("forward/interface", words.INTERFACE, _named("dev"), "FORWARD_INTERFACE")
+_INTERFACES = Interfaces("forward/interface", words.INTERFACE, _named("dev"), "FORWARD_INTERFACE")
 _PORTGROUPS = Rows("portgroup", words.PORTGROUP, _named("name"), "PORTGROUP", modify=True)
 
 

@@ -203,6 +203,18 @@ def test_ways_out_that_need_interfaces_of_the_host(first, second):
         assert not LibvirtNetwork(exported).plan(state(text, None))
 
 
+def test_the_first_interface_is_the_one_that_libvirt_says_alone():
+    text = (
+        "<network><name>lab0</name><forward mode='bridge' dev='eth0'><interface dev='eth0'/><interface dev='eth1'/>"
+        "</forward></network>"
+    )
+    for names, first in ((["eth1", "eth2"], "eth1"), (["eth9", "eth0"], "eth0")):
+        forward = put(text, forward={"mode": "bridge", "interfaces": names}).find("forward")
+        assert (forward.get("dev"), forward[0].get("dev")) == (first, first)
+    forward = put(EMPTY, forward={"mode": "bridge", "dev": "eth2", "interfaces": ["eth1", "eth2"]}).find("forward")
+    assert [one.get("dev") for one in forward] == ["eth2", "eth1"]
+
+
 def test_interfaces_are_changed_while_it_runs():
     text = ET.tostring(put(EMPTY, forward={"mode": "bridge", "interfaces": ["eth0"]}), encoding="unicode")
     made = plan(state(text, text), forward={"mode": "bridge", "interfaces": ["eth0", "eth1"]})

@@ -39,10 +39,10 @@ def alone(name: str) -> dict:
 
 
 def described(root: ET.Element) -> dict:
-    forward, mtu, domain = root.find("forward"), root.find("mtu"), root.find("domain")
+    forward, mtu, domain, bridged = map(root.find, ("forward", "mtu", "domain", "bridge"))
     return {
         "forward": None if forward is None else forward.get("mode"),
-        "stp": root.find("bridge").get("stp"),
+        "stp": None if bridged is None else bridged.get("stp"),
         "mtu": None if mtu is None else mtu.get("size"),
         "domain": None if domain is None else domain.get("name"),
         "portgroups": {
