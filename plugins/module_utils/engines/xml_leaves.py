@@ -123,18 +123,18 @@ class Leaves:
 
     def put(self, root: ET.Element, values: Mapping[str, str | None]) -> None:
         """Set leaves; None takes one away, and an element with its last one."""
-        made: dict[str, ET.Element] = {}
+        known: dict[str, ET.Element] = {}  # by where they are: what tells them apart is set and taken away here, too
         for path, text in values.items():
             where, _at, attribute = path.partition("@")
             chain = [root]
             for depth, step in enumerate(filter(None, where.split("/")), start=1):
                 place = "/".join(where.split("/")[:depth])
-                found = made.get(place) or next((one for one in _children(chain[-1]) if _step(one) == step), None)
-                if found is None and text is None:
-                    break
-                if found is None:
-                    found = made[place] = ET.SubElement(chain[-1], _tag(step))
-                chain.append(found)
+                if place not in known:
+                    found = next((one for one in _children(chain[-1]) if _step(one) == step), None)
+                    if found is None and text is None:
+                        break
+                    known[place] = ET.SubElement(chain[-1], _tag(step)) if found is None else found
+                chain.append(known[place])
             else:
                 _set(chain, attribute, text)
 
@@ -156,6 +156,6 @@ def _set(chain: list[ET.Element], attribute: str, text: str | None) -> None:
     else:
         element.text = None
     for above, below in zip(chain[-2::-1], chain[::-1]):
-        if below.attrib or len(below) or (below.text or "").strip():
+        if below.attrib or len(below) or (below.text or "").strip() or below not in list(above):
             break
         above.remove(below)
