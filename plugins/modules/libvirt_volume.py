@@ -90,7 +90,9 @@ options:
     default: true
   preallocation:
     description:
-      - What a new one has from the start, V(metadata) the tables of an image in qcow2, V(full) all of its room.
+      - What a new one has from the start, V(off) nothing, V(metadata) the tables of an image in qcow2, V(full) all of
+        its room.
+      - Where it is not given, an empty one in V(raw) has all of its room, as with libvirt; others have nothing.
     type: str
     choices: ["off", metadata, full]
   force:

@@ -200,7 +200,9 @@ class Pools(Objects):
             raise
         with self._doing("fill the volume"):
             if upload is not None:
-                self._upload(made, upload)
+                # Through the holes would show what an image has already, and what was to take room at once would not.
+                empty = _format(made) == "raw" and ET.fromstring(xml).findtext("allocation") == "0"
+                self._upload(made, upload, sparse=empty)
             root = ET.fromstring(made.XMLDesc(0))
         if root.get("type") == "file":
             files.set_owner(str(root.findtext("target/path")), owner)
@@ -231,23 +233,31 @@ class Pools(Objects):
         with self._doing("describe the volume"):
             return int(volume.info()[1])
 
-    def _upload(self, volume: Any, path: str) -> None:
-        size, sent, told = os.path.getsize(path), 0, -1
+    def _upload(self, volume: Any, path: str, sparse: bool) -> None:
+        """Write a file into a new volume; holes in it stay holes in one that has nothing in it yet."""
+        size, told = os.path.getsize(path), -1
         stream = self.connection.newStream(0)
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:  # where it is read is where the next section begins
 
             def more(_stream: Any, count: int, _opaque: Any) -> bytes:
-                nonlocal sent, told
-                data = file.read(count)
-                sent += len(data)
-                share = sent * 100 // max(size, 1)
+                nonlocal told
+                share = file.tell() * 100 // max(size, 1)
                 if share != told:
                     told = share
                     progress.say(f"uploading {os.path.basename(path)}, {share} %")
-                return data
+                return file.read(count)
 
-            volume.upload(stream, 0, size, 0)
-            stream.sendAll(more, None)
+            if sparse:
+                volume.upload(stream, 0, size, self.api.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
+                stream.sparseSendAll(
+                    more,
+                    lambda _stream, _opaque: _section(file.fileno(), file.tell(), size),
+                    lambda _stream, length, _opaque: file.seek(length, os.SEEK_CUR) and 0,
+                    None,
+                )
+            else:
+                volume.upload(stream, 0, size, 0)
+                stream.sendAll(more, None)
         stream.finish()
 
     def resize(self, pool: str, name: str, size: int, *, shrink: bool = False, allocate: bool = False) -> None:
@@ -269,6 +279,22 @@ class Pools(Objects):
                 volume.delete(0)
         if found is not None:
             files.remove(_note_path(found, name))
+
+
+def _format(volume: Any) -> str | None:
+    found = ET.fromstring(volume.XMLDesc(0)).find("target/format")
+    return None if found is None else found.get("type")
+
+
+def _section(file: int, at: int, size: int) -> tuple[bool, int]:
+    """Whether there is data at a place of a file, or a hole, and how many bytes of it (lseek(2))."""
+    try:
+        data = os.lseek(file, at, os.SEEK_DATA)
+    except OSError:  # ENXIO: nothing but a hole follows
+        data = size
+    end = os.lseek(file, at, os.SEEK_HOLE) if data == at and at < size else data
+    os.lseek(file, at, os.SEEK_SET)
+    return data == at and at < size, end - at
 
 
 def _note_path(pool: Pool, name: str) -> str:

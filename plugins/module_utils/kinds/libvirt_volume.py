@@ -352,6 +352,8 @@ class LibvirtVolume(FromXml):
         if capacity or "backing" not in self.spec:  # a layer has the size of what it is over; so has a clone
             ET.SubElement(root, "capacity", {"unit": "bytes"}).text = str(capacity)
         allocation = capacity if self._full else self.spec.get("allocation")
+        if allocation is None and (upload or self.spec.get("preallocation") == "off"):
+            allocation = 0  # libvirt takes the room of a raw one at once where nothing is said
         if allocation is not None:
             ET.SubElement(root, "allocation", {"unit": "bytes"}).text = str(allocation)
         target = ET.SubElement(root, "target")

@@ -194,6 +194,8 @@ def test_room_is_taken_at_once_where_it_was_said():
     assert (ET.fromstring(xml).findtext("allocation"), metadata) == (str(MIB), False)
     ((_make, xml, *_rest, metadata),) = made({"capacity": "1M", "preallocation": "metadata"}, size=MIB)
     assert (ET.fromstring(xml).findtext("allocation"), metadata) == (None, True)
+    ((_make, xml, *_rest),) = made({"capacity": "1M", "preallocation": "off"}, size=MIB)
+    assert ET.fromstring(xml).findtext("allocation") == "0"
 
 
 def test_it_shrinks_and_is_wiped_only_where_it_was_said():

@@ -107,6 +107,17 @@ class TestLibvirtVolume(Convergence):
         run("qemu-img", "convert", "-O", "raw", str(FOLDER / copy), str(tmp_path / "again"))
         assert (tmp_path / "again").read_bytes() == data + bytes(3 * MIB - len(data))
 
+    def test_holes_of_a_file_take_no_room(self, tmp_path):
+        file = tmp_path / "data.raw"
+        with file.open("wb") as out:
+            for place in (0, 5, 40):
+                out.seek(place * MIB)
+                out.write(b"x" * 5000)
+            out.truncate(64 * MIB)
+        self.apply({"upload_from": str(file), "format": "raw"})
+        assert (FOLDER / self.name).read_bytes() == file.read_bytes()
+        assert (FOLDER / self.name).stat().st_blocks * 512 < MIB
+
     def test_what_a_server_has_is_fetched_and_proven(self, tmp_path):
         data = tmp_path / "data.qcow2"
         run("qemu-img", "create", "-f", "qcow2", str(data), "8M")
