@@ -57,15 +57,30 @@ options:
             latter without rules of libvirt's.
           - V(bridge) connects cards to a bridge that the host has (O(bridge)), or to O(forward.dev) by macvtap.
             V(private), V(vepa) and V(passthrough) are the other modes of macvtap.
+          - V(hostdev) hands out PCI functions, those of O(forward.pf) or O(forward.addresses).
         type: str
-        choices: [isolated, nat, route, open, bridge, private, vepa, passthrough]
+        choices: [isolated, nat, route, open, bridge, private, vepa, passthrough, hostdev]
       dev:
         description: The only interface of the host that it forwards to.
         type: str
       interfaces:
-        description: Interfaces of the host, one of which each card gets (macvtap).
+        description: Interfaces of the host, one of which each card gets (macvtap). Changed while the network is active.
         type: list
         elements: str
+      pf:
+        description: The interface of the host whose virtual functions V(hostdev) hands out.
+        type: str
+      addresses:
+        description: The PCI functions that V(hostdev) hands out, as V(0000:03:10.1).
+        type: list
+        elements: str
+      managed:
+        description: Whether libvirt takes a function from its driver, and gives it back afterwards.
+        type: bool
+      driver:
+        description: What hands it on.
+        type: str
+        choices: [vfio, kvm]
       nat_addresses:
         description: The addresses that V(nat) uses, as V(FIRST-LAST).
         type: str
@@ -75,6 +90,22 @@ options:
       nat_ipv6:
         description: V(nat) for IPv6, too.
         type: bool
+  title:
+    description:
+      - A short line on what it is for. From libvirt 9.7 on.
+    type: str
+  description:
+    description:
+      - More on that. From libvirt 9.7 on.
+    type: str
+  guest_ipv6:
+    description:
+      - Whether its guests may speak IPv6 with each other where the host has no such address on it.
+    type: bool
+  trust_guest_rx_filters:
+    description:
+      - Whether the host follows what a guest says of the addresses that its card listens to.
+    type: bool
   bridge:
     description:
       - The bridge that libvirt makes, or with O(forward.mode=bridge) the one that the host has. A new network gets a
@@ -96,6 +127,15 @@ options:
     description:
       - The address of the bridge. A new network gets one from libvirt.
     type: str
+  mac_table:
+    description:
+      - Who keeps the bridge's table of addresses. With V(libvirt) the bridge neither learns nor floods.
+    type: str
+    choices: [kernel, libvirt]
+  isolated_ports:
+    description:
+      - Whether cards on it can't reach each other.
+    type: bool
   mtu:
     description:
       - Of the bridge and of the cards that are connected to it, in bytes.
@@ -104,6 +144,10 @@ options:
     description:
       - The type of its ports, as V(openvswitch).
     type: str
+  virtualport_parameters:
+    description:
+      - What its ports are told, as C(profileid) or C(interfaceid). Enforced whole.
+    type: dict
   vlans:
     description:
       - The VLANs of its ports, for networks that can (Open vSwitch, SR-IOV). More than one make a trunk.
@@ -145,6 +189,10 @@ options:
     description:
       - Questions about O(domain) are never passed on.
     type: bool
+  domain_register:
+    description:
+      - Whether systemd-resolved of the host asks it about O(domain). From libvirt 10.1 on.
+    type: bool
   ip:
     description:
       - The host's address on the bridge, and what dnsmasq hands out there. Further C(<ip>) of the same version are left
@@ -154,6 +202,9 @@ options:
       address:
         description: With its prefix, as V(192.0.2.1/24) or V(2001:db8::1/64). Changing it takes a restart.
         type: str
+      local_ptr:
+        description: Questions about the names of its addresses are never passed on.
+        type: bool
       tftp_root:
         description: A directory of the host that is served by TFTP.
         type: str
@@ -188,6 +239,9 @@ options:
               ip:
                 description: The address that it gets.
                 type: str
+              lease:
+                description: How long it keeps it, as V(2h), or V(0) for good.
+                type: str
   ip6:
     description:
       - The same for version 6.
@@ -213,6 +267,10 @@ options:
   dns_enabled:
     description:
       - Whether dnsmasq answers questions.
+    type: bool
+  dns_forward_plain_names:
+    description:
+      - Whether it passes on questions about names without a dot.
     type: bool
   dns_forwarders:
     description:
@@ -297,6 +355,15 @@ options:
       default:
         description: The one of cards that name none.
         type: bool
+      trust_guest_rx_filters:
+        description: As that of the network.
+        type: bool
+      virtualport:
+        description: As that of the network.
+        type: str
+      virtualport_parameters:
+        description: As those of the network.
+        type: dict
       vlans:
         description: The VLANs of its ports.
         type: list
@@ -336,6 +403,11 @@ options:
     description:
       - Start it when the host boots.
     type: bool
+  xml:
+    description:
+      - The network as libvirt's XML, as people have it. What has an option becomes that option, and what an option says
+        besides wins; of the rest, what is written there is kept as it is written.
+    type: str
 seealso:
   - module: strata.virt.libvirt_network_info
   - module: strata.virt.libvirt_domain

@@ -54,14 +54,14 @@ options:
     description:
       - What it is. Needed to make one; an existing pool keeps its own.
     type: str
-    choices: [dir, fs, netfs, logical, disk, iscsi, iscsi-direct, rbd, gluster, zfs]
+    choices: [dir, fs, netfs, logical, disk, iscsi, iscsi-direct, rbd, gluster, zfs, scsi, mpath, vstorage]
   source:
     description:
       - Where it comes from, for all types but V(dir).
     type: dict
     suboptions:
       hosts:
-        description: The servers of V(netfs), V(iscsi), V(rbd) and V(gluster).
+        description: The servers of V(netfs), V(iscsi), V(rbd) and V(gluster), as V(HOST) or V(HOST:PORT).
         type: list
         elements: str
       dir:
@@ -77,6 +77,26 @@ options:
       format:
         description: As V(ext4), V(nfs), V(lvm2), V(gpt).
         type: str
+      adapter:
+        description: The host bus adapter of V(scsi).
+        type: dict
+        suboptions:
+          type:
+            description: V(scsi_host) is one that the host has, V(fc_host) one that N_Port ID virtualisation makes.
+            type: str
+            choices: [scsi_host, fc_host]
+          name:
+            description: As V(scsi_host1).
+            type: str
+          parent:
+            description: The adapter that V(fc_host) is made on.
+            type: str
+          wwnn:
+            description: The node name of V(fc_host), 16 hexadecimal digits.
+            type: str
+          wwpn:
+            description: The port name of V(fc_host), 16 hexadecimal digits.
+            type: str
       initiator:
         description: The name of the initiator, for V(iscsi) and V(iscsi-direct).
         type: str
@@ -109,10 +129,25 @@ options:
     description:
       - The group of the folder, as a number.
     type: int
+  copy_on_write:
+    description:
+      - Whether files in it are copied before they are changed, where its file system can do that (btrfs). V(false) is
+        better for images that are written to.
+    type: bool
+  mount_options:
+    description:
+      - Options of mount(8) for V(fs) and V(netfs), beside those that libvirt gives itself.
+    type: list
+    elements: str
   autostart:
     description:
       - Start it when the host boots.
     type: bool
+  xml:
+    description:
+      - The pool as libvirt's XML, as people have it. What has an option becomes that option, and what an option says
+        besides wins; of the rest, what is written there is kept as it is written.
+    type: str
 seealso:
   - module: strata.virt.libvirt_pool_info
   - module: strata.virt.libvirt_volume

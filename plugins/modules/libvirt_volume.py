@@ -50,7 +50,7 @@ options:
   capacity:
     description:
       - What its guest sees, with a unit of V(k), V(m), V(g) or V(t), powers of 1024. Needed to make an empty one.
-      - It grows, and never shrinks. While a running domain has it as a disk, it does not grow either.
+      - It grows, and shrinks only with O(force=true). While a running domain has it as a disk, it does not grow either.
     type: str
   allocation:
     description:
@@ -76,7 +76,39 @@ options:
     type: str
   upload_from:
     description:
-      - The file of the host that is copied into a new one.
+      - What is copied into a new one, a file of the host, or a URL of http or https.
+    type: str
+  checksum:
+    description:
+      - What O(upload_from) has to have, as V(sha256:…) or V(sha512:…). A local file is looked at before anything is
+        touched.
+    type: str
+  validate_certs:
+    description:
+      - Whether the server of O(upload_from) has to prove that it is who it says.
+    type: bool
+    default: true
+  preallocation:
+    description:
+      - What a new one has from the start, V(off) nothing, V(metadata) the tables of an image in qcow2, V(full) all of
+        its room.
+      - Where it is not given, an empty one in V(raw) has all of its room, as with libvirt; others have nothing.
+    type: str
+    choices: ["off", metadata, full]
+  force:
+    description:
+      - Let O(capacity) shrink it, too. What lies beyond is lost.
+    type: bool
+    default: false
+  wipe:
+    description:
+      - With O(state=absent), overwrite what is in it with zeros before it is deleted.
+    type: bool
+    default: false
+  xml:
+    description:
+      - The volume as libvirt's XML, as people have it. What has an option becomes that option, and what an option says
+        besides wins. The rest only counts when it is made.
     type: str
 seealso:
   - module: strata.virt.libvirt_volume_info

@@ -1,15 +1,15 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What libvirt's networks and storage pools have in common: stored and running XML, autostart, and who made them."""
+"""What all that libvirt keeps as XML has in common: how it is found, defined and forgotten, and who made it."""
 
 from __future__ import annotations
 
 import json
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ..core import files
 from ..core.errors import StrataError
@@ -19,10 +19,12 @@ from .libvirt import Host
 NOTES = "/var/lib/strata/libvirt"
 """Who made what can't keep a word of ours: a file each, by UUID."""
 
+Found = TypeVar("Found")
+
 
 @dataclass(frozen=True)
 class Thing:
-    """A network or a pool.
+    """What has stored and running XML: a network or a pool.
 
     Attributes:
         stored: Its stored XML; None for one that is gone once it stops.
@@ -39,56 +41,49 @@ class Thing:
         return domain_xml.parse(self.stored or self.running or "")
 
 
-class Objects(Host):
-    """A connection, for one sort of what libvirt keeps.
+class Defined(Host):
+    """A connection, for one sort of what libvirt keeps as XML.
 
     Class attributes:
         calls: The ends of the binding's names: ``listAll…``, ``…LookupByName``, ``…DefineXML…``.
-        constant: How the names of its constants begin, after ``VIR_CONNECT_LIST_``.
-        inactive, validate, gone: The constants for stored XML, for a strict define, and for "there is no such".
+        validate, gone: The constants for a strict define, and for "there is no such".
+        inactive: The constant for stored XML; none where there is no other.
     """
 
     calls: ClassVar[tuple[str, str, str]]
-    constant: ClassVar[str]
-    inactive: ClassVar[str]
     validate: ClassVar[str]
     gone: ClassVar[str]
+    inactive: ClassVar[str] = ""
 
     # Reading.
 
-    def described(self, names: Iterable[str] | None) -> list[Thing]:
-        """The named ones, or all: four calls, and one or two more for each."""
-        wanted = None if names is None else set(names)
+    def _all(self, flags: int = 0) -> list[Any]:
         with self._doing(f"list the {self.noun}s"):
-            everything = self._all(0)
-            active, kept, automatic = (
-                {one.name() for one in self._all(self._flag(word))} for word in ("ACTIVE", "PERSISTENT", "AUTOSTART")
-            )
+            return list(getattr(self.connection, self.calls[0])(flags))
+
+    def _present(self, names: Iterable[str] | None, told: Callable[[Any], Found]) -> list[Found]:
+        """What is told of the named ones, or of all; what goes away meanwhile was not there."""
+        wanted = None if names is None else set(names)
         found = []
-        for one in everything:
-            name = one.name()
+        for one in self._all():
+            name = self.called(one)
             if wanted is not None and name not in wanted:
                 continue
             try:
-                stored = one.XMLDesc(getattr(self.api, self.inactive)) if name in kept else None
-                running = one.XMLDesc(0) if name in active else None
+                found.append(told(one))
             except self.api.libvirtError as error:
-                if error.get_error_code() == getattr(self.api, self.gone):  # it went away meanwhile
-                    continue
-                raise StrataError(f"libvirt could not describe {name}: {error.get_error_message()}") from None
-            found.append(Thing(name, stored, running, name in automatic))
+                if error.get_error_code() != getattr(self.api, self.gone):
+                    raise StrataError(f"libvirt could not describe {name}: {error.get_error_message()}") from None
         return found
 
-    def _all(self, flags: int) -> list[Any]:
-        return list(getattr(self.connection, self.calls[0])(flags))
-
-    def _flag(self, word: str) -> int:
-        return int(getattr(self.api, f"VIR_CONNECT_LIST_{self.constant}_{word}"))
+    @staticmethod
+    def called(one: Any) -> str:
+        return str(one.name())
 
     def stored(self, name: str) -> str:
         """Its stored XML; of one that has none, what runs."""
         with self._doing(f"read the {self.noun}"):
-            return str(self.get(name).XMLDesc(getattr(self.api, self.inactive)))
+            return str(self.get(name).XMLDesc(getattr(self.api, self.inactive) if self.inactive else 0))
 
     def get(self, name: str) -> Any:
         return getattr(self.connection, self.calls[1])(name)
@@ -102,6 +97,9 @@ class Objects(Host):
                 return None
             raise StrataError(f"libvirt could not find {name}: {error.get_error_message()}") from None
 
+    def _has(self, key: str) -> bool:
+        return any(one.UUIDString() == key for one in self._all())
+
     # Who made it.
 
     def keeps_metadata(self) -> bool:
@@ -114,9 +112,12 @@ class Objects(Host):
             ET.SubElement(domain_xml.child(root, "metadata"), domain_xml.MARK, {"owner": owner})
         else:
             # The UUID is ours to choose: noted before there is such a thing, it can't be anybody else's.
-            made = str(uuid.uuid4())
+            given = root.findtext("uuid")
+            made = given or str(uuid.uuid4())
+            if given and self._has(given):
+                raise StrataError(f"another {self.noun} has the UUID {made}", hint="Leave it out, or give another one")
             domain_xml.child(root, "uuid").text = made
-            set_owner(made, owner)
+            set_note(made, {"owner": owner})
 
     @staticmethod
     def disown(root: ET.Element) -> None:
@@ -126,7 +127,7 @@ class Objects(Host):
     @staticmethod
     def owner(root: ET.Element) -> str | None:
         marked = domain_xml.mark(root)
-        return owner(str(root.findtext("uuid"))) if marked is None else marked.get("owner")
+        return note(str(root.findtext("uuid"))).get("owner") if marked is None else marked.get("owner")
 
     # Changing.
 
@@ -142,6 +143,33 @@ class Objects(Host):
                 key = one.UUIDString()
                 one.undefine()
                 forget(key)
+
+
+class Objects(Defined):
+    """A connection, for one sort of what libvirt starts and stops.
+
+    Class attributes:
+        constant: How the names of its constants begin, after ``VIR_CONNECT_LIST_``.
+    """
+
+    constant: ClassVar[str]
+
+    def described(self, names: Iterable[str] | None) -> list[Thing]:
+        """The named ones, or all: four calls, and one or two more for each."""
+        active, kept, automatic = (
+            {one.name() for one in self._all(self._flag(word))} for word in ("ACTIVE", "PERSISTENT", "AUTOSTART")
+        )
+
+        def told(one: Any) -> Thing:
+            name = one.name()
+            stored = one.XMLDesc(getattr(self.api, self.inactive)) if name in kept else None
+            running = one.XMLDesc(0) if name in active else None
+            return Thing(name, stored, running, name in automatic)
+
+        return self._present(names, told)
+
+    def _flag(self, word: str) -> int:
+        return int(getattr(self.api, f"VIR_CONNECT_LIST_{self.constant}_{word}"))
 
     def set_autostart(self, name: str, on: bool) -> None:
         with self._doing("set autostart"):
@@ -160,16 +188,16 @@ class Objects(Host):
                     one.destroy()
 
 
-def owner(key: str) -> str | None:
-    """Who made what has that UUID, None where nobody noted it."""
+def note(key: str) -> dict[str, Any]:
+    """What is noted of what has that UUID: nothing, where nobody did."""
     try:
-        return str(json.loads(files.read(f"{NOTES}/{key}.json") or "")["owner"])
-    except (ValueError, KeyError, TypeError):
-        return None
+        return dict(json.loads(files.read(f"{NOTES}/{key}.json") or "{}"))
+    except (ValueError, TypeError):
+        return {}
 
 
-def set_owner(key: str, name: str) -> None:
-    files.write(f"{NOTES}/{key}.json", json.dumps({"owner": name}) + "\n")
+def set_note(key: str, said: Mapping[str, Any]) -> None:
+    files.write(f"{NOTES}/{key}.json", json.dumps(said, sort_keys=True) + "\n", 0o600)
 
 
 def forget(key: str) -> None:

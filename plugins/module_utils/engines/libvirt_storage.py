@@ -164,7 +164,16 @@ class Pools(Objects):
             if ET.fromstring(xml).findtext("backingStore/path") == path
         )
 
-    def make(self, pool: str, xml: str, owner: str, *, clone: str | None = None, upload: str | None = None) -> None:
+    def make(
+        self,
+        pool: str,
+        xml: str,
+        owner: str,
+        *,
+        clone: str | None = None,
+        upload: str | None = None,
+        metadata: bool = False,
+    ) -> None:
         """Make a volume, and fill it.
 
         A note says that it is being made until it is: a volume that was never finished is known as such.
@@ -175,6 +184,7 @@ class Pools(Objects):
             owner: Who makes it.
             clone: The volume to copy, as ``NAME`` or ``POOL/NAME``.
             upload: The file to copy into it.
+            metadata: Whether the tables of an image are made at once, and not as it fills.
         """
         found = self.pool(pool)
         if found is None or not found.active:
@@ -183,14 +193,16 @@ class Pools(Objects):
         _write_note(found, name, {"making": True})
         try:
             with self._doing("make the volume"):
-                made = self._made(pool, xml, clone)
+                made = self._made(pool, xml, clone, metadata)
         except StrataError:
             # libvirt takes back what it could not make, and what is there is somebody else's.
             files.remove(_note_path(found, name))
             raise
         with self._doing("fill the volume"):
             if upload is not None:
-                self._upload(made, upload)
+                # Through the holes would show what an image has already, and what was to take room at once would not.
+                empty = _format(made) == "raw" and ET.fromstring(xml).findtext("allocation") == "0"
+                self._upload(made, upload, sparse=empty)
             root = ET.fromstring(made.XMLDesc(0))
         if root.get("type") == "file":
             files.set_owner(str(root.findtext("target/path")), owner)
@@ -198,14 +210,15 @@ class Pools(Objects):
         else:
             _write_note(found, name, {"owner": owner, "key": root.findtext("key")})
 
-    def _made(self, pool: str, xml: str, clone: str | None) -> Any:
+    def _made(self, pool: str, xml: str, clone: str | None, metadata: bool) -> Any:
+        flags = self.api.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if metadata else 0
         if clone is None:
-            return self.get(pool).createXML(xml, 0)
+            return self.get(pool).createXML(xml, flags)
         progress.say(f"copying {clone}")
         source = self.source(pool, clone)
         if source is None:
             raise StrataError(f"there is no volume {clone}")
-        return self.get(pool).createXMLFrom(xml, source, 0)
+        return self.get(pool).createXMLFrom(xml, source, flags)
 
     def source(self, pool: str, name: str) -> Any:
         """The volume that ``NAME`` or ``POOL/NAME`` means."""
@@ -220,37 +233,68 @@ class Pools(Objects):
         with self._doing("describe the volume"):
             return int(volume.info()[1])
 
-    def _upload(self, volume: Any, path: str) -> None:
-        size, sent, told = os.path.getsize(path), 0, -1
+    def _upload(self, volume: Any, path: str, sparse: bool) -> None:
+        """Write a file into a new volume; holes in it stay holes in one that has nothing in it yet."""
+        size, told = os.path.getsize(path), -1
         stream = self.connection.newStream(0)
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:  # where it is read is where the next section begins
 
             def more(_stream: Any, count: int, _opaque: Any) -> bytes:
-                nonlocal sent, told
-                data = file.read(count)
-                sent += len(data)
-                share = sent * 100 // max(size, 1)
+                nonlocal told
+                share = file.tell() * 100 // max(size, 1)
                 if share != told:
                     told = share
                     progress.say(f"uploading {os.path.basename(path)}, {share} %")
-                return data
+                return file.read(count)
 
-            volume.upload(stream, 0, size, 0)
-            stream.sendAll(more, None)
+            if sparse:
+                volume.upload(stream, 0, size, self.api.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
+                stream.sparseSendAll(
+                    more,
+                    lambda _stream, _opaque: _section(file.fileno(), file.tell(), size),
+                    lambda _stream, length, _opaque: file.seek(length, os.SEEK_CUR) and 0,
+                    None,
+                )
+            else:
+                volume.upload(stream, 0, size, 0)
+                stream.sendAll(more, None)
         stream.finish()
 
-    def resize(self, pool: str, name: str, size: int) -> None:
+    def resize(self, pool: str, name: str, size: int, *, shrink: bool = False, allocate: bool = False) -> None:
+        flags = (self.api.VIR_STORAGE_VOL_RESIZE_SHRINK if shrink else 0) | (
+            self.api.VIR_STORAGE_VOL_RESIZE_ALLOCATE if allocate and not shrink else 0
+        )
         with self._doing("resize the volume"):
-            self.volume(pool, name).resize(size, 0)
+            self.volume(pool, name).resize(size, flags)
 
-    def remove(self, pool: str, name: str) -> None:
-        """Delete a volume and what is in it; one that isn't there is fine."""
+    def remove(self, pool: str, name: str, *, wipe: bool = False) -> None:
+        """Delete a volume and what is in it, overwritten before or not; one that isn't there is fine."""
         found, volume = self.pool(pool), self.volume(pool, name)
         if volume is not None:
+            with self._doing("wipe the volume"):
+                if wipe:
+                    progress.say(f"overwriting {name}")
+                    volume.wipe(0)
             with self._doing("delete the volume"):
                 volume.delete(0)
         if found is not None:
             files.remove(_note_path(found, name))
+
+
+def _format(volume: Any) -> str | None:
+    found = ET.fromstring(volume.XMLDesc(0)).find("target/format")
+    return None if found is None else found.get("type")
+
+
+def _section(file: int, at: int, size: int) -> tuple[bool, int]:
+    """Whether there is data at a place of a file, or a hole, and how many bytes of it (lseek(2))."""
+    try:
+        data = os.lseek(file, at, os.SEEK_DATA)
+    except OSError:  # ENXIO: nothing but a hole follows
+        data = size
+    end = os.lseek(file, at, os.SEEK_HOLE) if data == at and at < size else data
+    os.lseek(file, at, os.SEEK_SET)
+    return data == at and at < size, end - at
 
 
 def _note_path(pool: Pool, name: str) -> str:

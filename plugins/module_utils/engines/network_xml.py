@@ -42,6 +42,19 @@ def family(version: int) -> Callable[[ET.Element], ET.Element | None]:
     return pick
 
 
+def keep_only(root: ET.Element, tag: str, attribute: str, wanted: Iterable[str]) -> None:
+    """Have one element of a name for each wanted value of its text or of an attribute; those that are there stay."""
+    at, missing = Leaf("", attribute), list(wanted)
+    for element in root.findall(tag):
+        value = at.get(element)
+        if value in missing:
+            missing.remove(value)
+        else:
+            root.remove(element)
+    for value in missing:
+        at.put(ET.SubElement(root, tag), value)
+
+
 class Sole(Leaf):
     """An attribute whose element goes with its last one: libvirt refuses it empty."""
 
@@ -167,13 +180,17 @@ class Tags:
         return tuple(sorted(int(tag.get("id", "0")) for tag in root.findall("vlan/tag"))) or None
 
     def put(self, root: ET.Element, value: Iterable[int] | None) -> None:
-        for element in root.findall("vlan"):
-            root.remove(element)
-        tags = tuple(value or ())
-        if tags:
-            vlan = ET.SubElement(root, "vlan", {"trunk": "yes"} if len(tags) > 1 else {})
-            for tag in tags:
-                ET.SubElement(vlan, "tag", {"id": str(tag)})
+        tags = [str(tag) for tag in value or ()]
+        vlan = root.find("vlan")
+        if not tags:
+            if vlan is not None:
+                root.remove(vlan)
+            return
+        vlan = child(root, "vlan")
+        keep_only(vlan, "tag", "id", tags)
+        vlan.attrib.pop("trunk", None)
+        if len(tags) > 1:
+            vlan.set("trunk", "yes")
 
 
 @dataclass(frozen=True)
@@ -188,10 +205,7 @@ class Names:
         return tuple(sorted(str(at.get(element)) for element in root.findall(self.tag)))
 
     def put(self, root: ET.Element, value: Iterable[str] | None) -> None:
-        for element in root.findall(self.tag):
-            root.remove(element)
-        for name in value or ():
-            Leaf("", self.attribute).put(ET.SubElement(root, self.tag), name)
+        keep_only(root, self.tag, self.attribute, value or ())
 
 
 @dataclass(frozen=True)
@@ -281,6 +295,21 @@ class Rows:
     def parent(self, live: ET.Element) -> int:
         """Which ``<ip>`` of the running network the table is of, from 0; -1 where it is of none."""
         return -1 if self.within is None else place(live, self.within)
+
+
+class Interfaces(Rows):
+    """Those that a network forwards to, of which libvirt wants that the first one is the network's ``dev``."""
+
+    def put(self, root: ET.Element, rows: Iterable[Row] | None) -> None:
+        super().put(root, rows)
+        forward = root.find("forward")
+        found = [] if forward is None else forward.findall("interface")
+        if forward is None or not found:
+            return
+        first = next((one for one in found if one.get("dev") == forward.get("dev")), found[0])
+        forward.remove(first)
+        forward.insert(0, first)
+        forward.set("dev", first.get("dev", ""))
 
 
 def place(root: ET.Element, within: Callable[[ET.Element], ET.Element | None]) -> int:

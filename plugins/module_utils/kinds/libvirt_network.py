@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, INT, LINE, MAC
+from ..core.codec import BOOL, INT, LINE, MAC, MAP, TEXT
 from ..core.errors import StrataError
 from ..core.field import Field, Role, structure, table
 from ..core.plan import Change, Effect, Layer, Plan, State
@@ -18,8 +18,25 @@ from ..engines import domain_xml
 from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_networks import Networks
-from ..engines.network_xml import SKELETON, Forward, Ip, Options, Ranges, Rows, Sole, Tags, family, on_off, yes, yes_no
+from ..engines.network_values import Attributes
+from ..engines.network_xml import (
+    SKELETON,
+    Forward,
+    Interfaces,
+    Ip,
+    Options,
+    Ranges,
+    Rows,
+    Sole,
+    Tags,
+    family,
+    on_off,
+    yes,
+    yes_no,
+)
+from ..engines.xml_leaves import Leaves
 from . import libvirt_network_fields as words
+from . import libvirt_xml
 from .libvirt_stored import STATES, LibvirtStored
 
 _V4, _V6 = family(4), family(6)
@@ -40,6 +57,7 @@ _DNS_TXT = Rows("dns/txt", words.DNS_TXT, _named("name"), "DNS_TXT")
 _DNS_SRV = Rows("dns/srv", words.DNS_SRV, words.srv_key, "DNS_SRV")
 _FORWARDERS = Rows("dns/forwarder", words.FORWARDER, words.forwarder_key)
 _ROUTES = Rows("route", words.ROUTE, _named("to"))
+_INTERFACES = Interfaces("forward/interface", words.INTERFACE, _named("dev"), "FORWARD_INTERFACE")
 _PORTGROUPS = Rows("portgroup", words.PORTGROUP, _named("name"), "PORTGROUP", modify=True)
 
 
@@ -50,6 +68,7 @@ def _table(at: Rows) -> Any:
 class LibvirtNetwork(LibvirtStored):
     kind = "libvirt_network"
     rank = 50
+    tag = "network"
     skeleton = SKELETON
     fields = (
         policy.name(),
@@ -58,13 +77,21 @@ class LibvirtNetwork(LibvirtStored):
         Field("force", BOOL, role=Role.POLICY, given=False),
         Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("forward", structure(*words.FORWARD), Forward(words.FORWARD), Effect.RESTART),
+        Field("forward_interfaces", _table(_INTERFACES), _INTERFACES, Effect.LIVE, default=(), role=Role.DERIVED),
+        Field("title", LINE, Leaf("title"), Effect.RESTART),
+        Field("description", TEXT, Leaf("description"), Effect.RESTART),
+        Field("guest_ipv6", BOOL, Leaf("", "ipv6", yes, yes_no, absent=False), Effect.RESTART, default=False),
+        Field("trust_guest_rx_filters", BOOL, words.TRUSTING, Effect.RESTART, default=False),
         Field("bridge", LINE, Leaf("bridge", "name"), Effect.RESTART),
+        Field("mac_table", TEXT, Sole("bridge", "macTableManager"), Effect.RESTART, choices=("kernel", "libvirt")),
+        Field("isolated_ports", BOOL, Sole("port", "isolated", yes, yes_no, absent=False), Effect.RESTART, False),
         Field("stp", BOOL, Leaf("bridge", "stp", yes, on_off), Effect.RESTART, default=True),
         Field("delay", INT, Leaf("bridge", "delay", int), Effect.RESTART, default=0),
         Field("zone", LINE, Sole("bridge", "zone"), Effect.RESTART),
         Field("mac", MAC, Sole("mac", "address", MAC.parse), Effect.RESTART),
         Field("mtu", INT, Sole("mtu", "size", int), Effect.RESTART, check=words.MTU_CHECK),
         Field("virtualport", LINE, Sole("virtualport", "type"), Effect.RESTART),
+        Field("virtualport_parameters", MAP, Attributes("virtualport/parameters"), Effect.RESTART, default={}),
         Field("vlans", words.VLANS, Tags(), Effect.RESTART, default=()),
         Field("inbound", words.RATE, words.rate("inbound"), Effect.RESTART),
         Field("outbound", words.RATE, words.rate("outbound"), Effect.RESTART),
@@ -76,6 +103,13 @@ class LibvirtNetwork(LibvirtStored):
             Effect.RESTART,
             default=False,
         ),
+        Field(
+            "domain_register",
+            BOOL,
+            Sole("domain", "register", yes, yes_no, absent=False),
+            Effect.RESTART,
+            default=False,
+        ),
         Field("ip", structure(*words.IP), Ip(4, words.IP), Effect.RESTART),
         Field("dhcp_ranges", _RANGES, Ranges(4), Effect.LIVE, default=(), role=Role.DERIVED),
         Field("dhcp_hosts", _HOSTS, _hosts(4), Effect.LIVE, default=(), role=Role.DERIVED),
@@ -84,6 +118,7 @@ class LibvirtNetwork(LibvirtStored):
         Field("dhcp6_hosts", _HOSTS, _hosts(6), Effect.LIVE, default=(), role=Role.DERIVED),
         Field("routes", _table(_ROUTES), _ROUTES, Effect.RESTART, default=()),
         Field("dns_enabled", BOOL, words.flag("dns", "enable"), Effect.RESTART, default=True),
+        Field("dns_forward_plain_names", BOOL, words.flag("dns", "forwardPlainNames"), Effect.RESTART, default=True),
         Field("dns_forwarders", _table(_FORWARDERS), _FORWARDERS, Effect.RESTART, default=()),
         Field("dns_hosts", _table(_DNS_HOSTS), _DNS_HOSTS, Effect.LIVE, default=()),
         Field("dns_txt", _table(_DNS_TXT), _DNS_TXT, Effect.LIVE, default=()),
@@ -91,6 +126,7 @@ class LibvirtNetwork(LibvirtStored):
         Field("portgroups", _table(_PORTGROUPS), _PORTGROUPS, Effect.LIVE, default=()),
         Field("dnsmasq_options", words.LINES, Options(), Effect.RESTART, default=()),
         Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
+        libvirt_xml.field(Leaves(told="@connections"), Effect.RESTART),
     )
 
     # What was declared.
@@ -100,9 +136,15 @@ class LibvirtNetwork(LibvirtStored):
             words.check_hosts(option, version, self.spec.get(option))
         forward = self.spec.get("forward", {})
         mode = forward.get("mode")
-        if mode == "bridge" and not self.spec.get("bridge") and not forward.get("dev"):
+        if mode == "bridge" and not (self.spec.get("bridge") or forward.get("dev") or forward.get("interfaces")):
             raise StrataError("is needed with forward.mode bridge: a bridge of the host", option="bridge")
-        if mode in ("bridge", "private", "vepa", "passthrough"):
+        if mode == "hostdev" and not (forward.get("pf") or forward.get("addresses")):
+            raise StrataError("needs the functions to hand out: forward.pf, or forward.addresses", option="forward")
+        if mode not in (None, "hostdev"):
+            for leaf in ("pf", "addresses", "managed", "driver"):
+                if forward.get(leaf):
+                    raise StrataError("needs forward.mode hostdev", option=f"forward.{leaf}", value=forward[leaf])
+        if mode in (*words.MACVTAP, "hostdev"):
             for option in ("ip", "ip6", "domain", "dns_hosts", "stp", "delay", "routes"):
                 if self.spec.get(option):
                     raise StrataError(
@@ -120,6 +162,13 @@ class LibvirtNetwork(LibvirtStored):
         for option in ("bridge", "mac"):
             if want.get(option, "") is None:
                 del want[option]  # libvirt chose it where nobody declared it, and would choose another one
+        if "forward" in want:
+            block = dict(want["forward"] or {"interfaces": ()})
+            if "interfaces" in block:
+                want["forward_interfaces"] = tuple({"dev": name} for name in block.pop("interfaces"))
+                want["forward"] = None if want["forward"] is None else block
+            if want["forward"] == {}:
+                del want["forward"]
         for option, prefix in (("ip", "dhcp"), ("ip6", "dhcp6")):
             if option not in want:
                 continue
@@ -133,16 +182,30 @@ class LibvirtNetwork(LibvirtStored):
         return want
 
     @classmethod
+    def options_of(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return super().options_of(cls._folded(values))
+
+    @classmethod
     def export(cls, name: str, state: State) -> dict[str, Any]:
-        config = dict(state.config)
+        return super().export(name, replace(state, config=cls._folded(state.config)))
+
+    @staticmethod
+    def _folded(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with DHCP in its place among the options."""
+        config = dict(values)
         for option, prefix in (("ip", "dhcp"), ("ip6", "dhcp6")):
             dhcp = {leaf: config.get(f"{prefix}_{leaf}") for leaf in ("ranges", "hosts")}
             dhcp = {leaf: value for leaf, value in dhcp.items() if value}
             if config.get(option) and dhcp:
                 config[option] = {**config[option], "dhcp": dhcp}
+            for leaf in ("ranges", "hosts"):
+                config.pop(f"{prefix}_{leaf}", None)
         if config.get("forward") == {"mode": "isolated"}:
             del config["forward"]
-        return super().export(name, replace(state, config=config))
+        interfaces = config.pop("forward_interfaces", ())
+        if interfaces and config.get("forward"):
+            config["forward"] = {**config["forward"], "interfaces": tuple(row["dev"] for row in interfaces)}
+        return config
 
     # What there is.
 
@@ -155,6 +218,7 @@ class LibvirtNetwork(LibvirtStored):
         return {"bridge": Leaf("bridge", "name").get(root), "mac": Leaf("mac", "address").get(root)}
 
     def observe(self, engine: Networks, state: State) -> State:
+        state = super().observe(engine, state)
         if not self._interrupts(super().plan(state)):
             return state
         return replace(state, facts={**state.facts, "guests": engine.guests(self.name)})

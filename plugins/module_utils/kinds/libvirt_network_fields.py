@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.codec import BOOL, INT, LINE, MAC, PATH, TEXT, TEXTS, WORDS, Codec, parse_line
+from ..core.codec import BOOL, INT, LINE, MAC, MAP, PATH, SECONDS, TEXT, TEXTS, WORDS, Codec, parse_line
 from ..core.errors import StrataError
 from ..core.field import Field, structure, table
 from ..engines.domain_xml import Leaf
+from ..engines.network_values import Attributes, Functions, Lease
 from ..engines.network_xml import Address, Group, Names, Sole, Span, Tags, yes, yes_no
 
 Row = Mapping[str, Any]
@@ -73,6 +75,19 @@ def _parse_tags(values: Any) -> tuple[int, ...]:
     return tuple(tags)
 
 
+def _parse_functions(values: Any) -> tuple[str, ...]:
+    found = {str(value).lower() for value in values}
+    wrong = sorted(one for one in found if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", one))
+    if wrong:
+        raise ValueError(f"has {wrong[0]}, which is no function of a PCI device: write 0000:03:10.1, as lspci -D does")
+    return tuple(sorted(found))
+
+
+def _lease(seconds: int) -> None:
+    if 0 < seconds < 120:  # dnsmasq(8): the least is two minutes
+        raise ValueError("must be 2m or more, or 0 for a lease that never ends")
+
+
 def _mtu(number: int) -> None:
     if not 68 <= number <= 65535:
         raise ValueError("must be from 68 to 65535")
@@ -97,8 +112,12 @@ def forwarder_key(row: Row) -> str:
 
 MTU_CHECK = _mtu
 ADDRESS = Codec(parse_address)
+PCI = Codec(_parse_functions, "list", list, "str")
 VLANS = Codec(_parse_tags, "list", list, "int")
 _SPAN = Codec(_parse_span)
+
+
+TRUSTING = Leaf("", "trustGuestRxFilters", yes, yes_no, absent=False)
 
 
 def flag(path: str, attribute: str) -> Leaf:
@@ -117,11 +136,16 @@ def rate(direction: str) -> Group:
     return Group(f"bandwidth/{direction}", _RATE)
 
 
-MODES = ("isolated", "nat", "route", "open", "bridge", "private", "vepa", "passthrough")
+MODES = ("isolated", "nat", "route", "open", "bridge", "private", "vepa", "passthrough", "hostdev")
+MACVTAP = ("bridge", "private", "vepa", "passthrough")
 FORWARD = (
     Field("mode", TEXT, Leaf("", "mode"), default="isolated", choices=MODES),
     Field("dev", LINE, Leaf("", "dev")),
-    Field("interfaces", WORDS, Names("interface", "dev"), default=()),
+    Field("interfaces", WORDS, default=()),
+    Field("pf", LINE, Sole("pf", "dev")),
+    Field("addresses", PCI, Functions(), default=()),
+    Field("managed", BOOL, Leaf("", "managed", yes, yes_no, absent=False), default=False),
+    Field("driver", TEXT, Sole("driver", "name"), choices=("vfio", "kvm")),
     Field("nat_addresses", _SPAN, Span("nat/address")),
     Field("nat_ports", _SPAN, Span("nat/port"), default="1024-65535"),
     Field("nat_ipv6", BOOL, flag("nat", "ipv6"), default=False),
@@ -131,13 +155,16 @@ HOST = (
     Field("id", LINE, Leaf("", "id")),
     Field("name", LINE, Leaf("", "name")),
     Field("ip", ADDRESS, Leaf("", "ip", parse_address)),
+    Field("lease", SECONDS, Lease(), check=_lease),
 )
+INTERFACE = (Field("dev", LINE, Leaf("", "dev")),)
 DHCP = structure(
     Field("ranges", Codec(_parse_ranges, "list", lambda pairs: [list(pair) for pair in pairs], "list"), default=()),
     Field("hosts", table(*HOST, key=host_key), default=()),
 )
 IP = (
     Field("address", Codec(_parse_interface), Address()),
+    Field("local_ptr", BOOL, Leaf("", "localPtr", yes, yes_no, absent=False), default=False),
     Field("tftp_root", PATH, Sole("tftp", "root")),
     Field("bootp_file", LINE, Sole("dhcp/bootp", "file")),
     Field("bootp_server", LINE, Sole("dhcp/bootp", "server")),
@@ -172,6 +199,9 @@ FORWARDER = (
 PORTGROUP = (
     Field("name", LINE, Leaf("", "name"), required=True),
     Field("default", BOOL, flag("", "default"), default=False),
+    Field("trust_guest_rx_filters", BOOL, TRUSTING, default=False),
+    Field("virtualport", LINE, Sole("virtualport", "type")),
+    Field("virtualport_parameters", MAP, Attributes("virtualport/parameters"), default={}),
     Field("vlans", VLANS, Tags(), default=()),
     Field("inbound", RATE, rate("inbound")),
     Field("outbound", RATE, rate("outbound")),

@@ -19,7 +19,11 @@ from ..core.resource import Thing
 from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import FOLDERS, Pools
-from ..engines.network_xml import Group, Names, Sole
+from ..engines.network_values import Attributes
+from ..engines.network_xml import Group, Names, Sole, yes, yes_no
+from ..engines.pool_xml import Hosts, MountOptions
+from ..engines.xml_leaves import Leaves
+from . import libvirt_xml
 from .libvirt_stored import STATES, LibvirtStored
 
 _MODE = re.compile(r"0[0-7]{3,4}")
@@ -36,7 +40,11 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "rbd": ("source.hosts", "source.name"),
     "gluster": ("source.hosts", "source.name"),
     "zfs": ("source.name",),
+    "scsi": ("path", "source.adapter"),
+    "mpath": ("path",),
+    "vstorage": ("path", "source.name"),
 }
+_MOUNTED = ("fs", "netfs")
 _NO_FOLDER = ("iscsi-direct", "rbd", "gluster")  # whose volumes the host has no paths for (storagepool.rng)
 
 
@@ -47,12 +55,21 @@ def _parse_mode(value: Any) -> str:
     return f"{int(text, 8):04o}"
 
 
+# scsi_host is one of the host's own, fc_host one of N_Port ID virtualisation (formatstorage).
+_ADAPTER = (
+    Field("type", LINE, choices=("scsi_host", "fc_host")),
+    Field("name", LINE),
+    Field("parent", LINE),
+    Field("wwnn", LINE),
+    Field("wwpn", LINE),
+)
 _SOURCE = (
-    Field("hosts", WORDS, Names("host", "name"), default=()),
+    Field("hosts", WORDS, Hosts(), default=()),
     Field("dir", LINE, Sole("dir", "path")),
     Field("devices", WORDS, Names("device", "path"), default=()),
     Field("name", LINE, Leaf("name")),
     Field("format", LINE, Sole("format", "type")),
+    Field("adapter", structure(*_ADAPTER), Attributes("adapter")),
     Field("initiator", LINE, Sole("initiator/iqn", "name")),
     Field("protocol_version", LINE, Sole("protocol", "ver")),
     Field("auth_type", LINE, Sole("auth", "type"), choices=("chap", "ceph")),
@@ -64,6 +81,7 @@ _SOURCE = (
 class LibvirtPool(LibvirtStored):
     kind = "libvirt_pool"
     rank = 40
+    tag = "pool"
     skeleton = "<pool><name/></pool>"
     fields = (
         policy.name(),
@@ -78,13 +96,18 @@ class LibvirtPool(LibvirtStored):
         Field("mode", Codec(_parse_mode), Leaf("target/permissions/mode", read=_parse_mode), Effect.RESTART),
         Field("owner", INT, Leaf("target/permissions/owner", read=int, write=str), Effect.RESTART),
         Field("group", INT, Leaf("target/permissions/group", read=int, write=str), Effect.RESTART),
+        Field("copy_on_write", BOOL, Leaf("features/cow", "state", yes, yes_no), Effect.RESTART),
+        Field("mount_options", WORDS, MountOptions(), Effect.RESTART, default=()),
         Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
+        libvirt_xml.field(Leaves(told="(capacity|allocation|available)(@.*)?"), Effect.RESTART),
     )
 
     # What was declared.
 
     def needs(self) -> list[Thing]:
-        return [("path", self.spec["path"])] if "path" in self.spec else []
+        secret = self.spec.get("source", {}).get("auth_secret")
+        needed = [("path", self.spec["path"])] if "path" in self.spec else []
+        return [*needed, ("libvirt_secret", secret)] if secret else needed
 
     def settings(self, state: State) -> dict[str, Any]:
         # What a pool has where nobody declared it is libvirt's choice, which no default of ours stands for.
@@ -106,6 +129,7 @@ class LibvirtPool(LibvirtStored):
         return {word: int(root.findtext(word) or 0) for word in ("capacity", "allocation", "available")}
 
     def observe(self, engine: Pools, state: State) -> State:
+        state = super().observe(engine, state)
         if self.target != "absent" or not self.deletes or state.status != "active":
             return state
         return replace(state, facts={**state.facts, "volumes": engine.volume_names(self.name)})
@@ -138,6 +162,8 @@ class LibvirtPool(LibvirtStored):
                 raise StrataError(f"is needed for a pool of type {self.spec['type']}", option=option)
 
     def _refuse_folder(self) -> None:
+        if self.spec["type"] not in _MOUNTED and self.spec.get("mount_options"):
+            raise StrataError("are those of a pool of type fs or netfs", option="mount_options")
         given = [option for option in ("path", "mode", "owner", "group") if self.spec.get(option) is not None]
         if self.spec["type"] in _NO_FOLDER and given:
             raise StrataError(

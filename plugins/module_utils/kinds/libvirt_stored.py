@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How things of libvirt are stored as XML; and how its networks and pools are read, started and stopped."""
+"""How things of libvirt are stored as XML; and how those that it starts and stops are read, started and stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ..core.resource import Resource
 from ..core.resource import Thing as Made
 from ..engines import domain_xml
 from ..engines.libvirt import Host
-from ..engines.libvirt_objects import Objects, Thing
+from ..engines.libvirt_objects import Defined, Objects, Thing
+from ..engines.xml_leaves import Leaves
+from .libvirt_xml import FromXml
 
 STATES = ("active", "inactive", "present", "absent")
 
@@ -48,29 +50,63 @@ class StoredXml(Resource):
         for field in self.fields:
             if field.at and field.name in values:
                 now, wanted = field.at.get(root), values[field.name]
+                if isinstance(field.at, Leaves):
+                    wanted = field.at.settled(wanted, now)
                 lost += [change.name for change in field.changes(now, wanted, field.effect, Layer.CONFIG)]
         return ", ".join(lost)
 
 
-class LibvirtStored(StoredXml):
-    """One thing with stored and running XML.
+class LibvirtDefined(FromXml, StoredXml):
+    """One thing that libvirt makes of XML and keeps no other word of ours of than that.
 
     Class attributes:
         skeleton: The XML that a new one starts from.
     """
 
+    skeleton: ClassVar[str]
+
+    def provides(self) -> list[Made]:
+        return [(self.kind, self.name)]
+
+    def fresh(self) -> ET.Element:
+        """What a new one starts from, with its name."""
+        root = domain_xml.parse(self.skeleton)
+        domain_xml.child(root, "name").text = self.name
+        return root
+
+    def create(self, engine: Any, plan: Plan) -> None:
+        self.make(engine, plan)
+        lost = self._lost(engine, plan.want)
+        if lost:
+            engine.undefine(self.name)
+            raise StrataError(f"libvirt dropped {lost} while it stored the {engine.noun}; it was not made")
+
+    def make(self, engine: Defined, plan: Plan) -> str:
+        """Define a new one, whose owner is noted before. Its UUID, where that is ours to choose."""
+        root = self.fresh()
+        if self.uuid is not None:
+            domain_xml.child(root, "uuid").text = self.uuid
+        engine.own(root, self.owner)
+        self._put(root, plan.want)
+        try:
+            engine.define(domain_xml.text_of(root))
+        except StrataError:
+            engine.disown(root)
+            raise
+        return root.findtext("uuid") or ""
+
+
+class LibvirtStored(LibvirtDefined):
+    """One thing with stored and running XML."""
+
     layered = True
     states = {"active": "active", "inactive": "inactive", "present": None, "absent": "absent"}
     moves = {("inactive", "active"): ("start",), ("active", "inactive"): ("stop",)}
     busy = frozenset({"active"})
-    skeleton: ClassVar[str]
 
     @property
     def fresh_status(self) -> str:
         return "inactive"
-
-    def provides(self) -> list[Made]:
-        return [(self.kind, self.name)]
 
     @classmethod
     def read_many(cls, engine: Objects, names: Iterable[str] | None) -> dict[str, State]:
@@ -85,11 +121,7 @@ class LibvirtStored(StoredXml):
         live = None if running is None else cls.values(running)
         status = "inactive" if running is None else "active"
         facts = {"uuid": one.root.findtext("uuid"), **cls.facts_of(one.root)}
-        return State(status, config, live, facts, owner)
-
-    @classmethod
-    def values(cls, root: ET.Element) -> dict[str, Any]:
-        return {field.name: field.at.get(root) for field in cls.fields if field.at}
+        return State(status, config, live, facts, owner, document=(stored, running))
 
     @classmethod
     def facts_of(cls, root: ET.Element) -> dict[str, Any]:
@@ -97,20 +129,8 @@ class LibvirtStored(StoredXml):
 
     # Doing.
 
-    def create(self, engine: Objects, plan: Plan) -> None:
-        root = domain_xml.parse(self.skeleton)
-        domain_xml.child(root, "name").text = self.name
-        engine.own(root, self.owner)
-        self._put(root, plan.want)
-        try:
-            engine.define(domain_xml.text_of(root))
-        except StrataError:
-            engine.disown(root)
-            raise
-        lost = self._lost(engine, plan.want)
-        if lost:
-            engine.undefine(self.name)
-            raise StrataError(f"libvirt dropped {lost} while it stored the {engine.noun}; it was not made")
+    def create(self, engine: Any, plan: Plan) -> None:
+        super().create(engine, plan)
         if plan.want.get("autostart"):
             engine.set_autostart(self.name, True)
 

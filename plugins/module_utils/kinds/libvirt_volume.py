@@ -11,15 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, LINE, NAME, PATH, SIZE
+from ..core.codec import BOOL, LINE, NAME, PATH, SIZE, Codec
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Plan, State
-from ..core.resource import Resource, Thing
-from ..engines import domain_xml, qcow2
+from ..core.resource import Thing
+from ..engines import archives, domain_xml
 from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import Pools, Volume
+from ..engines.xml_leaves import Leaves
+from . import libvirt_volume_sources as sources
+from . import libvirt_xml
+from .libvirt_xml import FromXml
 
 FORMATS = ("raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx")
 _LAYERED = ("qcow2", "qed", "vmdk")
@@ -33,12 +37,19 @@ class Shelf:
     name: str
 
 
+_STEP = 1024  # bytes (storage_util.c: qemu-img is told a size in KiB)
+
+
 def _named(value: str) -> None:
     if not value:
         raise ValueError("must not be empty")
 
 
-class LibvirtVolume(Resource):
+# What libvirt tells of a volume, and where it chooses itself.
+_LEAVES = Leaves(told=r"@.*|(key|physical|allocation|source|target/path|target/timestamps)\b.*")
+
+
+class LibvirtVolume(FromXml):
     kind = "libvirt_volume"
     rank = 45
     fields = (
@@ -54,8 +65,15 @@ class LibvirtVolume(Resource):
         Field("backing_format", LINE, role=Role.POLICY, choices=FORMATS),
         Field("path", PATH, Leaf("target/path"), export=False),
         Field("clone_from", LINE, role=Role.POLICY, check=_named),
-        Field("upload_from", PATH, role=Role.POLICY),
+        Field("upload_from", Codec(sources.parse), role=Role.POLICY),
+        Field("checksum", Codec(archives.parse_checksum), role=Role.POLICY),
+        Field("validate_certs", BOOL, role=Role.POLICY, given=True),
+        Field("preallocation", LINE, role=Role.POLICY, choices=("off", "metadata", "full")),
+        Field("force", BOOL, role=Role.POLICY, given=False),
+        Field("wipe", BOOL, role=Role.POLICY, given=False),
+        Field("xml", libvirt_xml.codec(_LEAVES), _LEAVES, role=Role.POLICY),
     )
+    tag = "volume"
     states = {"present": "present", "absent": "absent"}
     busy = frozenset({"present"})
 
@@ -72,6 +90,12 @@ class LibvirtVolume(Resource):
                 value=self.spec["backing"],
                 hint="Write format: qcow2",
             )
+        if "checksum" in self.spec and "upload_from" not in self.spec:
+            raise StrataError("is that of upload_from, which is not given", option="checksum")
+        if self.spec.get("preallocation") == "metadata" and (self._format != "qcow2" or "backing" in self.spec):
+            raise StrataError(
+                "can only be done to one in qcow2 that is no layer", option="preallocation", value="metadata"
+            )
         if "path" in self.spec and os.path.basename(self.spec["path"]) != self.spec["name"]:
             raise StrataError("does not end with the volume's name", option="path", value=self.spec["path"])
 
@@ -79,6 +103,11 @@ class LibvirtVolume(Resource):
     def _format(self) -> str:
         """The format of a new one: by its name, where it isn't given."""
         return str(self.spec.get("format") or ("qcow2" if str(self.spec["name"]).endswith(".qcow2") else "raw"))
+
+    @property
+    def _full(self) -> bool:
+        """Whether all of it takes room at once."""
+        return self.spec.get("preallocation") == "full"
 
     @property
     def pool(self) -> str:
@@ -99,8 +128,20 @@ class LibvirtVolume(Resource):
         return needed
 
     def files(self) -> list[tuple[str, str]]:
-        wanted = self.target != "absent" and "upload_from" in self.spec
-        return [("upload_from", self.spec["upload_from"])] if wanted else []
+        source = self.spec.get("upload_from", "")
+        return [("upload_from", source)] if self.target != "absent" and source.startswith("/") else []
+
+    @classmethod
+    def unfolded(cls, root: ET.Element, given: Mapping[str, Any]) -> dict[str, Any]:
+        options = super().unfolded(root, given)
+        options.pop("path", None)  # libvirt chooses it, whatever was written there
+        form = root.find("backingStore/format")
+        policies = {"allocation": root.findtext("allocation"), "backing_format": form is not None and form.get("type")}
+        return {**options, **{option: value for option, value in policies.items() if value}}
+
+    @classmethod
+    def covered(cls, text: Any) -> set[str]:
+        return {*super().covered(text), "backingStore/format", "backingStore/format@type"}
 
     def prunable(self, state: State) -> bool:
         return self.applied.get("keep") is False
@@ -111,6 +152,8 @@ class LibvirtVolume(Resource):
             want["backing"] = state.facts.get("backing_path") or want["backing"]
         if not state.exists:
             want.setdefault("format", self._format)
+        elif 0 < (state.config["capacity"] or 0) - want.get("capacity", 0) < _STEP and "capacity" in want:
+            want["capacity"] = state.config["capacity"]
         return want
 
     # What there is.
@@ -138,7 +181,7 @@ class LibvirtVolume(Resource):
             "type": root.get("type"),
             "allocation": int(root.findtext("allocation") or 0),
         }
-        return State("present", config, facts=facts, owner=one.owner)
+        return State("present", config, facts=facts, owner=one.owner, document=(root, None))
 
     def observe(self, engine: Shelf, state: State) -> State:
         pools, facts = engine.pools, dict(state.facts)
@@ -156,11 +199,11 @@ class LibvirtVolume(Resource):
             facts["backing_path"], facts["backing_format"] = found or (None, None)
         if "clone_from" in self.spec and not state.exists:
             facts["clone"] = pools.size(self.pool, self.spec["clone_from"])
-        if "upload_from" in self.spec and not state.exists and not facts["missing"]:
-            image = qcow2.read(self.spec["upload_from"])
-            if image is not None:
-                facts["upload"] = {"format": image.format, "size": image.size, "on": image.backing}
-        if state.exists and self.spec.get("capacity", 0) > (state.config["capacity"] or 0):
+        for _option, path in self.files() if not (state.exists or facts["missing"]) else ():
+            facts["upload"] = sources.read(path)
+            if facts["upload"] is not None:
+                sources.check_sum(path, self.spec.get("checksum"))
+        if state.exists and self.spec.get("capacity", state.config["capacity"]) != state.config["capacity"]:
             facts["users"] = pools.users(facts["path"])
         return replace(state, facts=facts)
 
@@ -228,15 +271,17 @@ class LibvirtVolume(Resource):
         upload = facts.get("upload")
         if upload is not None:
             self._check_upload(upload)
-        least = (upload or {}).get("size") or facts.get("clone") or 0
+        self._check_least((upload or {}).get("size") or facts.get("clone") or 0)
+        if not {"capacity", "upload_from", "backing", "clone_from"} & set(self.spec):
+            raise StrataError("is needed to make an empty volume", option="capacity")
+
+    def _check_least(self, least: int) -> None:
         if self.spec.get("capacity", least) < least:
             raise StrataError(
                 f"is less than what is copied ({least} bytes)",
                 option="capacity",
                 value=self.options["capacity"],
             )
-        if "capacity" not in self.spec and upload is None and not {"backing", "clone_from"} & set(self.spec):
-            raise StrataError("is needed to make an empty volume", option="capacity")
 
     def _check_upload(self, upload: Mapping[str, Any]) -> None:
         if upload["format"] != self._format and "qcow2" in (upload["format"], self._format):
@@ -254,11 +299,12 @@ class LibvirtVolume(Resource):
             )
 
     def _check_size(self, state: State, plan: Plan) -> None:
-        if plan.want["capacity"] < state.config["capacity"]:
+        if plan.want["capacity"] < state.config["capacity"] and not self.spec["force"]:
             raise StrataError(
                 f"the volume has {state.config['capacity']} bytes already, and shrinking it would cut off data",
                 option="capacity",
                 value=self.options["capacity"],
+                hint="Make what is in it smaller first, and then set force: true",
             )
         if plan:
             self._refuse_users(state.facts.get("users", ()), "virsh blockresize does it while they run")
@@ -282,13 +328,20 @@ class LibvirtVolume(Resource):
             pools.remove(self.pool, self.name)
         elif pools.volume(self.pool, self.name) is not None:
             return  # it came with a pool that was just made, over a folder that was there: verifying holds it to this
-        upload = plan.state.facts.get("upload")
-        xml = self._document(pools, plan, upload)
-        pools.make(self.pool, xml, self.owner, clone=self.spec.get("clone_from"), upload=self.spec.get("upload_from"))
-        if plan.want.get("capacity", 0) > (
-            pools.size(self.pool, self.name) or 0
-        ):  # a copy is as large as what it is of
-            pools.resize(self.pool, self.name, plan.want["capacity"])
+        certain = self.spec["validate_certs"]
+        with sources.at_hand(self.spec.get("upload_from"), self.spec.get("checksum"), certain) as file:
+            upload = plan.state.facts.get("upload")
+            if file is not None and upload is None:  # now that it is here
+                upload = sources.read(file) or {}
+                self._check_upload(upload)
+                self._check_least(upload["size"])
+            xml = self._document(pools, plan, upload)
+            metadata = self.spec.get("preallocation") == "metadata"
+            clone = self.spec.get("clone_from")
+            pools.make(self.pool, xml, self.owner, clone=clone, upload=file, metadata=metadata)
+        size = pools.size(self.pool, self.name) or 0
+        if plan.want.get("capacity", 0) > size:  # a copy is as large as what it is of
+            pools.resize(self.pool, self.name, plan.want["capacity"], allocate=self._full)
 
     def _document(self, pools: Pools, plan: Plan, upload: Mapping[str, Any] | None) -> str:
         root = ET.Element("volume")
@@ -298,8 +351,11 @@ class LibvirtVolume(Resource):
             capacity = upload["size"] if plan.want["format"] == "qcow2" else max(capacity, upload["size"])
         if capacity or "backing" not in self.spec:  # a layer has the size of what it is over; so has a clone
             ET.SubElement(root, "capacity", {"unit": "bytes"}).text = str(capacity)
-        if "allocation" in self.spec:
-            ET.SubElement(root, "allocation", {"unit": "bytes"}).text = str(self.spec["allocation"])
+        allocation = capacity if self._full else self.spec.get("allocation")
+        if allocation is None and (upload or self.spec.get("preallocation") == "off"):
+            allocation = 0  # libvirt takes the room of a raw one at once where nothing is said
+        if allocation is not None:
+            ET.SubElement(root, "allocation", {"unit": "bytes"}).text = str(allocation)
         target = ET.SubElement(root, "target")
         if "format" in self.spec or plan.want["format"] != "raw":
             ET.SubElement(target, "format", {"type": plan.want["format"]})
@@ -308,14 +364,18 @@ class LibvirtVolume(Resource):
             backing = ET.SubElement(root, "backingStore")
             ET.SubElement(backing, "path").text = path
             ET.SubElement(backing, "format", {"type": self.spec.get("backing_format") or form or "raw"})
+        if "xml" in self.spec:
+            covered = self.covered(self.options["xml"])
+            _LEAVES.put(root, {path: text for path, text in self.spec["xml"].items() if path not in covered})
         return ET.tostring(root, encoding="unicode")
 
     def update(self, engine: Shelf, plan: Plan) -> None:
-        engine.pools.resize(self.pool, self.name, plan.want["capacity"])
+        shrink = plan.want["capacity"] < plan.state.config["capacity"]
+        engine.pools.resize(self.pool, self.name, plan.want["capacity"], shrink=shrink, allocate=self._full)
 
     def remove(self, engine: Shelf, plan: Plan) -> None:
         path = plan.state.facts.get("path")
         if path is not None:
             self._refuse_users(engine.pools.users(path))
             self._refuse_layers(engine.pools.layers(self.pool, path))
-        engine.pools.remove(self.pool, self.name)
+        engine.pools.remove(self.pool, self.name, wipe=self.spec["wipe"] or bool(self.applied.get("wipe")))

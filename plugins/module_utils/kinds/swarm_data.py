@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +13,7 @@ from ..core import policy
 from ..core.codec import BOOL, PATH
 from ..core.errors import StrataError
 from ..core.field import Field, Role
+from ..core.fingerprint import fingerprint
 from ..core.plan import Effect, Plan, State
 from ..engines.docker import OURS, OWNER, Document
 from ..engines.docker_networks import OPTIONS
@@ -29,12 +28,6 @@ DIGEST = OURS + "data"
 """The label with a digest of what is kept: it is all that tells one secret from another one."""
 
 LARGEST = 500 * 1024  # bytes (swarmkit: api/validation, MaxSecretSize; a config's is twice that)
-
-
-def digest(data: bytes, salt: bytes) -> str:
-    """A digest that doesn't give away what is easily guessed: it is costly, and salted."""
-    made = hashlib.scrypt(data, salt=salt, n=1 << 14, r=8, p=1, dklen=32)
-    return f"{salt.hex()}:{made.hex()}"
 
 
 def _read(spec: Document) -> str | None:
@@ -119,9 +112,7 @@ class SwarmData(SwarmObject):
             if not state.exists and not self.files():
                 raise StrataError("is needed for a new one", option="data", hint="Give it, or data_src")
             return want
-        there = state.config.get("data")
-        salt = bytes.fromhex(there.partition(":")[0]) if there else os.urandom(16)
-        return {**want, "data": digest(data, salt)}
+        return {**want, "data": fingerprint(data, state.config.get("data"))}
 
     def _body(self, plan: Plan, there: Document) -> dict[str, Any]:
         """What is kept, with a digest of it."""

@@ -10,6 +10,7 @@ import copy
 import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
+from ansible_collections.strata.virt.plugins.module_utils.core.fingerprint import fingerprint
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
 from ansible_collections.strata.virt.plugins.module_utils.kinds import docker_service as service_kind
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_config import DockerConfig
@@ -17,8 +18,9 @@ from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_node impo
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_secret import DockerSecret
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_service import DockerService
 from ansible_collections.strata.virt.plugins.module_utils.kinds.docker_swarm import DockerSwarmMember
-from ansible_collections.strata.virt.plugins.module_utils.kinds.swarm_data import DIGEST, digest
+from ansible_collections.strata.virt.plugins.module_utils.kinds.swarm_data import DIGEST
 
+SALT = b"salt".hex()
 MANAGER = {"LocalNodeState": "active", "ControlAvailable": True, "NodeID": "n1", "NodeAddr": "127.0.0.1", "Nodes": 1}
 SWARM = {
     "ID": "s1",
@@ -124,7 +126,7 @@ class Daemon:
 
 
 def kept(name: str, data: bytes | None = None, identity: str = "k1") -> dict:
-    labels = {} if data is None else {DIGEST: digest(data, b"salt"), "strata.owner": ""}
+    labels = {} if data is None else {DIGEST: fingerprint(data, SALT), "strata.owner": ""}
     return {"ID": identity, "Version": {"Index": 3}, "Spec": {"Name": name, "Labels": labels}}
 
 
@@ -317,7 +319,7 @@ def test_what_is_kept_is_told_by_its_digest(kind, sort):
     resource.recreate(daemon, done)
     (_remove, _make) = daemon.told
     assert (_remove[1:], _make[2]["Data"]) == ((sort, "k1"), base64.b64encode(b"staple").decode())
-    assert _make[2]["Labels"][DIGEST] == digest(b"staple", b"salt")
+    assert _make[2]["Labels"][DIGEST] == fingerprint(b"staple", SALT)
     assert changed(Daemon(**{sort: [kept("token")]}), kind({"name": "token", "data": "horse"})) == {"data"}
 
 

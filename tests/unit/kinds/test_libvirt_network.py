@@ -76,9 +76,20 @@ def test_an_export_declares_what_is_there():
     assert not LibvirtNetwork(exported).plan(state())
 
 
+PORT = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"
+
 # Each option, with two values of it.
 OPTIONS = {
     "forward": ({"mode": "route", "dev": "eth0"}, {"mode": "nat", "nat_addresses": "192.0.2.1-192.0.2.9"}),
+    "title": ("Lab", "The lab"),
+    "description": ("one", "one\ntwo"),
+    "guest_ipv6": (True, False),
+    "trust_guest_rx_filters": (True, False),
+    "mac_table": ("libvirt", "kernel"),
+    "isolated_ports": (True, False),
+    "virtualport_parameters": ({"profileid": "a"}, {"profileid": "b", "interfaceid": PORT}),
+    "domain_register": (True, False),
+    "dns_forward_plain_names": (False, True),
     "bridge": ("virbr11", "virbr12"),
     "stp": (False, True),
     "delay": (2, 4),
@@ -93,7 +104,14 @@ OPTIONS = {
     "domain_local_only": (True, False),
     "ip": (
         {"address": "192.0.2.1/24", "dhcp": {"ranges": [["192.0.2.5", "192.0.2.9"]]}},
-        {"address": "192.0.2.2/25", "tftp_root": "/srv/tftp", "bootp_file": "pxe.0", "bootp_server": "192.0.2.3"},
+        {
+            "address": "192.0.2.2/25",
+            "local_ptr": True,
+            "tftp_root": "/srv/tftp",
+            "bootp_file": "pxe.0",
+            "bootp_server": "192.0.2.3",
+            "dhcp": {"hosts": [{"name": "a", "ip": "192.0.2.5", "lease": "2h"}]},
+        },
     ),
     "ip6": (
         {"address": "2001:db8::1/64", "dhcp": {"hosts": [{"name": "a", "ip": "2001:db8::5"}]}},
@@ -113,7 +131,10 @@ OPTIONS = {
     ),
     "portgroups": (
         [{"name": "p", "default": True, "vlans": [3], "inbound": {"average": 1}, "outbound": {"peak": 2}}],
-        [{"name": "p", "default": False, "vlans": [3, 4]}, {"name": "q"}],
+        [
+            {"name": "p", "default": False, "vlans": [3, 4], "trust_guest_rx_filters": True},
+            {"name": "q", "virtualport": "openvswitch", "virtualport_parameters": {"interfaceid": PORT}},
+        ],
     ),
     "dnsmasq_options": (["a=1"], ["b=2", "a=1"]),
 }
@@ -121,7 +142,7 @@ OPTIONS = {
 
 def test_no_option_lacks_a_case():
     at = {field.name for field in LibvirtNetwork.fields if field.at}
-    assert {name for name in at if not name.startswith("dhcp")} == set(OPTIONS)
+    assert {name for name in at if not name.startswith(("dhcp", "forward_"))} == {*OPTIONS, "xml"}
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -162,6 +183,57 @@ def test_another_mode_takes_the_settings_of_nat_away():
     root = put(RUNNING, forward={"mode": "open"})
     assert (root.find("forward").get("mode"), root.find("forward/nat")) == ("open", None)
     assert put(RUNNING, forward={"mode": "isolated"}).find("forward") is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"mode": "bridge", "interfaces": ["eth0"]}, {"mode": "private", "interfaces": ["eth2", "eth1"]}),
+        ({"mode": "hostdev", "pf": "eth0", "managed": True}, {"mode": "hostdev", "pf": "eth1", "driver": "vfio"}),
+        ({"mode": "hostdev", "addresses": ["0000:03:10.1"]}, {"addresses": ["0000:03:10.1", "0001:03:1F.7"]}),
+    ],
+)
+def test_ways_out_that_need_interfaces_of_the_host(first, second):
+    text = EMPTY
+    for value in (first, second):
+        text = ET.tostring(put(text, forward=value), encoding="unicode")
+        assert not plan(state(text, None), forward=value, state="present")
+        exported = LibvirtNetwork.export("lab0", state(text, None))
+        assert {**value, **exported["forward"]} == exported["forward"] or "1f.7" in str(exported)
+        assert not LibvirtNetwork(exported).plan(state(text, None))
+
+
+def test_the_first_interface_is_the_one_that_libvirt_says_alone():
+    text = (
+        "<network><name>lab0</name><forward mode='bridge' dev='eth0'><interface dev='eth0'/><interface dev='eth1'/>"
+        "</forward></network>"
+    )
+    for names, first in ((["eth1", "eth2"], "eth1"), (["eth9", "eth0"], "eth0")):
+        forward = put(text, forward={"mode": "bridge", "interfaces": names}).find("forward")
+        assert (forward.get("dev"), forward[0].get("dev")) == (first, first)
+    forward = put(EMPTY, forward={"mode": "bridge", "dev": "eth2", "interfaces": ["eth1", "eth2"]}).find("forward")
+    assert [one.get("dev") for one in forward] == ["eth2", "eth1"]
+
+
+def test_interfaces_are_changed_while_it_runs():
+    text = ET.tostring(put(EMPTY, forward={"mode": "bridge", "interfaces": ["eth0"]}), encoding="unicode")
+    made = plan(state(text, text), forward={"mode": "bridge", "interfaces": ["eth0", "eth1"]})
+    assert made.steps == ("configure", "update")
+    assert shown(made) == {
+        ("forward_interfaces[eth1]", "config", "next_boot"),
+        ("forward_interfaces[eth1]", "running", "live"),
+    }
+
+
+def test_what_stands_beside_a_tag_or_a_name_stays():
+    text = (
+        "<network><name>lab0</name><vlan trunk='yes'><tag id='7' nativeMode='untagged'/><tag id='9'/></vlan></network>"
+    )
+    root = put(text, vlans=[7, 8])
+    assert [dict(tag.attrib) for tag in root.findall("vlan/tag")] == [
+        {"id": "7", "nativeMode": "untagged"},
+        {"id": "8"},
+    ]
 
 
 def test_tables_are_changed_while_it_runs_and_the_rest_waits():
@@ -244,6 +316,10 @@ def _host(ip: str) -> str:
         ({"forward": {"mode": "bridge"}, "bridge": "br0", "ip": {"address": "192.0.2.1/24"}}, "ip: can't go with"),
         ({"forward": {"mode": "route", "nat_ports": "1-2"}}, "forward.nat_ports: needs forward.mode nat"),
         ({"forward": {"mode": "nat", "nat_ports": "1"}}, "forward.nat_ports: is no range"),
+        ({"forward": {"mode": "hostdev"}}, "forward: needs the functions to hand out"),
+        ({"forward": {"mode": "nat", "pf": "eth0"}}, "forward.pf: needs forward.mode hostdev"),
+        ({"forward": {"mode": "hostdev", "addresses": ["3:10.1"]}}, "forward.addresses: has 3:10.1, which is no"),
+        ({"ip": {"dhcp": {"hosts": [{"name": "a", "ip": "192.0.2.5", "lease": 5}]}}}, "lease: must be 2m or more"),
         ({"mtu": 12}, "mtu: must be from 68"),
         ({"vlans": [5000]}, "vlans: has a VLAN that is not from 1"),
         ({"routes": [{"to": "192.0.2.1/24", "gateway": "192.0.2.1"}]}, "routes.to: is no network"),

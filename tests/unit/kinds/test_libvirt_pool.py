@@ -50,7 +50,8 @@ def test_an_export_declares_what_is_there():
 
 
 SOURCES = {
-    "hosts": (["a.example"], ["b.example", "a.example"]),
+    "hosts": (["a.example"], ["b.example:3261", "a.example", "[2001:db8::1]:3260", "2001:db8::2"]),
+    "adapter": ({"type": "scsi_host", "name": "scsi_host1"}, {"type": "fc_host", "wwnn": "2" * 16, "wwpn": "3" * 16}),
     "dir": ("/export", "/other"),
     "devices": (["/dev/sdx"], ["/dev/sdy", "/dev/sdz"]),
     "name": ("vg0", "vg1"),
@@ -80,6 +81,25 @@ def test_what_is_put_is_read_back(leaf):
     assert ET.fromstring(text).findtext("target/path") == "/srv/vms"
 
 
+def test_what_goes_beside_a_mount_is_put_and_read_back():
+    given = {"type": "fs", "path": "/srv/vms", "source": {"devices": ["/dev/sdx"]}}
+    resource = pool(**given, mount_options=["nodev", "noatime"], copy_on_write=False)
+    root = domain_xml.parse("<pool><name>vms</name></pool>")
+    resource._put(root, resource.plan(ABSENT).want)
+    text = domain_xml.text_of(root)
+    assert 'xmlns:fs="http://libvirt.org/schemas/storagepool/fs/1.0"' in text
+    assert not pool(**given, mount_options=["noatime", "nodev"], copy_on_write=False, state="present").plan(
+        state(text, None)
+    )
+    assert "mount_opts" not in ET.tostring(_emptied(root), encoding="unicode")
+
+
+def _emptied(root):
+    resource = LibvirtPool({"name": "vms", "mount_options": []})
+    resource._put(root, {"mount_options": ()})
+    return root
+
+
 def test_a_change_waits_for_a_restart_or_does_one():
     assert pool(mode="0711").plan(state()).restart_required == ["mode"]
     assert pool(mode="0711", restart="if_needed").plan(state()).steps == ("configure", "restart")
@@ -96,6 +116,8 @@ def test_a_change_waits_for_a_restart_or_does_one():
         ({"type": "dir"}, "path: is needed for a pool of type dir"),
         ({"type": "netfs", "path": "/mnt", "source": {"dir": "/export"}}, r"source\.hosts: is needed"),
         ({"type": "logical"}, r"source\.name: is needed for a pool of type logical"),
+        ({"type": "scsi", "path": "/dev/disk/by-path"}, r"source\.adapter: is needed for a pool of type scsi"),
+        ({"type": "dir", "path": "/srv", "mount_options": ["nodev"]}, "mount_options: are those of a pool of type fs"),
         (
             {"type": "rbd", "source": {"name": "rbd", "hosts": ["ceph"]}, "path": "/mnt"},
             "path: is nothing that a pool of type rbd has.*Leave it out",

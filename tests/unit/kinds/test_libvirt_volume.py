@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ansible_collections.strata.virt.plugins.module_utils.core.errors import Str
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import ABSENT
 from ansible_collections.strata.virt.plugins.module_utils.engines import libvirt_storage
 from ansible_collections.strata.virt.plugins.module_utils.engines.libvirt_storage import Pool, Volume
+from ansible_collections.strata.virt.plugins.module_utils.kinds import libvirt_volume_sources as sources
 from ansible_collections.strata.virt.plugins.module_utils.kinds.libvirt_volume import LibvirtVolume, Shelf
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "libvirt_volume"
@@ -85,6 +87,9 @@ def test_one_that_a_domain_has_is_left_alone():
         ({"backing": "/srv/a.raw"}, {}, "backing_format: is needed for a backing file that is in no pool"),
         ({"backing": "a", "clone_from": "b"}, {}, "clone_from: can't go with backing"),
         ({"backing": "a", "format": "raw"}, {}, "backing: needs a format that can have one"),
+        ({"checksum": f"sha256:{'0' * 64}"}, {}, "checksum: is that of upload_from"),
+        ({"preallocation": "metadata", "name": "a"}, {}, "preallocation: can only be done to one in qcow2"),
+        ({"upload_from": "ftp://a/b"}, {}, "upload_from: must be an absolute path, or a URL"),
         ({"upload_from": "/a"}, {"missing": [("upload_from", "/a")]}, "upload_from: there is no such file"),
         (
             {"upload_from": "/a"},
@@ -126,14 +131,14 @@ class Pools:
     def layers(self, pool, path):
         return []
 
-    def make(self, pool, xml, owner, *, clone, upload):
-        self.told.append(("make", ET.canonicalize(xml), owner, clone, upload))
+    def make(self, pool, xml, owner, *, clone, upload, metadata):
+        self.told.append(("make", ET.canonicalize(xml), owner, clone, upload, metadata))
 
-    def resize(self, pool, name, size):
-        self.told.append(("resize", size))
+    def resize(self, pool, name, size, *, shrink=False, allocate=False):
+        self.told.append(("resize", size, shrink, allocate))
 
-    def remove(self, pool, name):
-        self.told.append(("remove", name))
+    def remove(self, pool, name, *, wipe=False):
+        self.told.append(("remove", name, wipe))
 
 
 def made(options: dict, size: int = 0, **facts) -> list[tuple]:
@@ -145,7 +150,7 @@ def made(options: dict, size: int = 0, **facts) -> list[tuple]:
 
 
 def test_a_layer_has_the_size_of_what_it_is_over_and_its_format_said():
-    ((_make, xml, owner, clone, upload),) = made({"backing": "base.qcow2"}, backing_path=BASE)
+    ((_make, xml, owner, clone, upload, _metadata),) = made({"backing": "base.qcow2"}, backing_path=BASE)
     root = ET.fromstring(xml)
     assert (owner, clone, upload) == ("shop", None, None)
     assert root.find("capacity") is None
@@ -164,6 +169,59 @@ def test_a_raw_upload_is_made_as_large_as_it_is_to_be_at_once():
     options = {"name": "data", "upload_from": "/srv/data", "capacity": "2M"}
     ((_make, xml, *_rest),) = made(options, size=2 * MIB, upload=upload)
     assert ET.fromstring(xml).findtext("capacity") == str(2 * MIB)
+
+
+def test_what_a_server_has_is_looked_at_before_anything_is_made(tmp_path, monkeypatch):
+    options = {"name": "data", "upload_from": "https://images.example.com/data", "checksum": f"sha256:{'0' * 64}"}
+    monkeypatch.setattr(sources, "_SPACE", str(tmp_path))
+    monkeypatch.setattr(sources.archives, "fetch", lambda url, path, **_more: Path(path).write_bytes(b"x" * 512))
+    engine, resource = Shelf(Pools(512), "vms"), volume(**options)
+    plan = resource.plan(fresh())
+    with pytest.raises(StrataError, match="checksum: the file is another one: it has sha256:"):
+        resource.create(engine, plan)
+    assert (engine.pools.told, list(tmp_path.iterdir())) == ([], [])
+    good = volume(**{**options, "checksum": f"sha256:{hashlib.sha256(b'x' * 512).hexdigest()}"})
+    good.create(engine, good.plan(fresh()))
+    ((_make, xml, _owner, _clone, upload, _metadata),) = engine.pools.told
+    assert (ET.fromstring(xml).findtext("capacity"), Path(upload).parent.parent) == ("512", tmp_path)
+    small = volume(**{**options, "checksum": None, "capacity": "100"})
+    with pytest.raises(StrataError, match="capacity: is less than what is copied"):
+        small.create(engine, small.plan(fresh()))
+
+
+def test_room_is_taken_at_once_where_it_was_said():
+    ((_make, xml, *_rest, metadata),) = made({"capacity": "1M", "preallocation": "full"}, size=MIB)
+    assert (ET.fromstring(xml).findtext("allocation"), metadata) == (str(MIB), False)
+    ((_make, xml, *_rest, metadata),) = made({"capacity": "1M", "preallocation": "metadata"}, size=MIB)
+    assert (ET.fromstring(xml).findtext("allocation"), metadata) == (None, True)
+    ((_make, xml, *_rest),) = made({"capacity": "1M", "preallocation": "off"}, size=MIB)
+    assert ET.fromstring(xml).findtext("allocation") == "0"
+
+
+def test_it_shrinks_and_is_wiped_only_where_it_was_said():
+    engine, resource = Shelf(Pools(), "vms"), volume(capacity="64M", force=True)
+    resource.update(engine, resource.plan(state()))
+    resource = volume(state="absent", wipe=True)
+    resource.remove(engine, resource.plan(state()))
+    assert engine.pools.told == [("resize", 64 * MIB, True, False), ("remove", "web.qcow2", True)]
+
+
+def test_xml_says_how_a_new_one_is_made():
+    text = (
+        "<volume><name>web.qcow2</name><capacity unit='G'>2</capacity><allocation unit='KB'>4</allocation><target>"
+        "<path>/elsewhere/x</path><format type='qcow2'/><compat>1.1</compat><features><lazy_refcounts/></features>"
+        "</target><backingStore><path>/srv/vms/base.qcow2</path><format type='qcow2'/></backingStore></volume>"
+    )
+    ((_make, xml, *_rest),) = made({"xml": text}, size=2 * 1024**3)
+    root = ET.fromstring(xml)
+    assert [root.findtext(path) for path in ("capacity", "allocation", "target/compat")] == [
+        "2147483648",
+        "4000",
+        "1.1",
+    ]
+    assert (root.find("target/path"), root.find("target/features/lazy_refcounts").text) == (None, None)
+    assert root.find("backingStore/format").get("type") == "qcow2"
+    assert not volume(xml=WEB).plan(state(backing_path=None))
 
 
 def test_one_that_was_never_finished_is_made_anew():

@@ -39,10 +39,10 @@ def alone(name: str) -> dict:
 
 
 def described(root: ET.Element) -> dict:
-    forward, mtu, domain = root.find("forward"), root.find("mtu"), root.find("domain")
+    forward, mtu, domain, bridged = map(root.find, ("forward", "mtu", "domain", "bridge"))
     return {
         "forward": None if forward is None else forward.get("mode"),
-        "stp": root.find("bridge").get("stp"),
+        "stp": None if bridged is None else bridged.get("stp"),
         "mtu": None if mtu is None else mtu.get("size"),
         "domain": None if domain is None else domain.get("name"),
         "portgroups": {
@@ -170,6 +170,23 @@ class TestLibvirtNetwork(Convergence):
         self.apply({**plain, "ip": {"address": "198.51.100.2/24"}, "restart": "if_needed"})
         assert document(self.name).find("ip").get("address") == "198.51.100.2"
         assert len(document(self.name).findall("ip/dhcp/host")) == 2, "what is not declared is gone"
+
+    def test_interfaces_of_the_host_are_added_while_it_is_active(self):
+        links = [f"{bridge(self.name)}{end}" for end in "abc"]
+        for link in links:
+            run("ip", "link", "add", link, "type", "bridge")
+        bare = {"bridge": None, "ip": None, "dns_enabled": None}
+        try:
+            self.apply({**bare, "forward": {"mode": "bridge", "interfaces": links[:2]}})
+            done = self.foretold({**bare, "forward": {"interfaces": links[1:]}})
+            assert done["restart_required"] == []
+            for flags in ((), ("--inactive",)):
+                found = document(self.name, *flags).findall("forward/interface")
+                assert [one.get("dev") for one in found] == links[1:]
+        finally:
+            self.apply({"state": "absent"})
+            for link in links:
+                run("ip", "link", "delete", link)
 
     def test_what_others_put_there_stays(self):
         self.apply({"state": "inactive", "portgroups": [{"name": "fast"}]})

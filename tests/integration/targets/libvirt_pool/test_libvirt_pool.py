@@ -41,6 +41,11 @@ def look(name: str) -> dict | None:
     }
 
 
+def mounted(folder: Path) -> set[str]:
+    options = run("findmnt", "--noheadings", "--output=OPTIONS", "--mountpoint", str(folder), check=False)
+    return set(filter(None, options.split(",")))
+
+
 def restored(name: str) -> None:
     """Somebody stores another mode, as virsh pool-edit does."""
     file = Path("/tmp/strata-test-pool.xml")
@@ -141,6 +146,26 @@ class TestLibvirtPool(Convergence):
         assert self.apply(spec, name)["changed"] is False
         root = document(name, "--inactive")
         assert (root.get("type"), root.find(place).attrib) == (sort, said)
+
+    def test_a_file_system_is_mounted_as_it_was_said(self, tmp_path):
+        disk = tmp_path / "disk"
+        with disk.open("wb") as file:
+            file.truncate(16 * 1024**2)
+        run("mke2fs", "-q", str(disk))
+        device = run("losetup", "--find", "--show", str(disk))
+        source = {"devices": [device], "format": "ext4"}
+        spec = {"type": "fs", "source": source, "mount_options": ["noatime", "nodev"], "restart": "if_needed"}
+        try:
+            assert self.foretold(spec)["changed"]
+            self.unchanged(spec)
+            assert {"noatime", "nodev"} <= mounted(self.folder)
+            assert self.foretold({**spec, "mount_options": ["noexec"]})["changed"]
+            assert (mounted(self.folder) & {"noexec", "noatime"}) == {"noexec"}
+            self.apply({"state": "absent"})
+            assert mounted(self.folder) == set()
+        finally:
+            run("umount", str(self.folder), check=False)
+            run("losetup", "--detach", device)
 
     def test_a_type_that_this_libvirt_lacks_is_refused(self):
         source = {"name": "rbd", "hosts": ["ceph.example.com"]}

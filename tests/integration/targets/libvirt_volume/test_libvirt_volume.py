@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -102,6 +106,61 @@ class TestLibvirtVolume(Convergence):
         self.sees({"format": "qcow2", "size": 3 * MIB}, copy)
         run("qemu-img", "convert", "-O", "raw", str(FOLDER / copy), str(tmp_path / "again"))
         assert (tmp_path / "again").read_bytes() == data + bytes(3 * MIB - len(data))
+
+    def test_holes_of_a_file_take_no_room(self, tmp_path):
+        file = tmp_path / "data.raw"
+        with file.open("wb") as out:
+            for place in (0, 5, 40):
+                out.seek(place * MIB)
+                out.write(b"x" * 5000)
+            out.truncate(64 * MIB)
+        self.apply({"upload_from": str(file), "format": "raw"})
+        assert (FOLDER / self.name).read_bytes() == file.read_bytes()
+        assert (FOLDER / self.name).stat().st_blocks * 512 < MIB
+
+    def test_what_a_server_has_is_fetched_and_proven(self, tmp_path):
+        data = tmp_path / "data.qcow2"
+        run("qemu-img", "create", "-f", "qcow2", str(data), "8M")
+        serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            source = {"upload_from": f"http://127.0.0.1:{server.server_port}/data.qcow2"}
+            for wrong, words in (
+                ({**source, "checksum": f"sha256:{'0' * 64}"}, "checksum: the file is another one"),
+                ({"upload_from": f"{source['upload_from']}x"}, "upload_from: could not download .*404"),
+                ({**source, "format": "raw"}, "upload_from: is qcow2, and the volume is raw"),
+            ):
+                with pytest.raises(Failed, match=words):
+                    self.apply(wrong)
+            assert look(self.name) is None
+            right = {**source, "checksum": f"sha256:{hashlib.sha256(data.read_bytes()).hexdigest()}", "capacity": "12M"}
+            assert self.foretold(right)["changed"]
+            self.unchanged(right)
+        finally:
+            server.shutdown()
+        self.sees({"format": "qcow2", "size": 12 * MIB})
+
+    def test_it_shrinks_takes_its_room_and_is_overwritten_where_it_was_said(self):
+        self.apply({"capacity": "16M", "preallocation": "metadata"})
+        tables = (FOLDER / self.name).stat().st_size
+        assert tables > 16 * MIB, "an image without its tables is far smaller"
+        thin = self.case.another(self.name, "-thin")
+        self.apply({"capacity": "16M"}, thin)
+        self.apply({"capacity": "8M", "force": True}, thin)
+        self.sees({"size": 8 * MIB, "format": "qcow2"}, thin)
+        raw = self.case.another(self.name, "-raw")
+        self.apply({"capacity": "2M", "format": "raw", "preallocation": "full"}, raw)
+        assert (FOLDER / raw).stat().st_blocks * 512 >= 2 * MIB
+        self.apply({"capacity": "4M"}, raw)
+        (FOLDER / raw).write_bytes(b"secret" + bytes(4 * MIB - 6))
+        other = FOLDER / "hard-link"
+        other.hardlink_to(FOLDER / raw)
+        try:
+            self.apply({"state": "absent", "wipe": True}, raw)
+            assert (look(raw), other.read_bytes()) == (None, bytes(4 * MIB))
+        finally:
+            other.unlink()
 
     def test_one_that_a_domain_has_is_neither_deleted_nor_made_longer(self, tmp_path):
         self.apply({"capacity": "16M"})

@@ -1,0 +1,233 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets of libvirt: what it logs in to storage with, and opens volumes and TPMs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core import policy
+from ..core.codec import BOOL, LINE, PATH, TEXT, Codec
+from ..core.errors import StrataError
+from ..core.field import Field, Role
+from ..core.fingerprint import fingerprint
+from ..core.plan import ABSENT, Effect, Plan, State
+from ..engines import domain_xml
+from ..engines.domain_xml import Leaf
+from ..engines.libvirt import DEFAULT
+from ..engines.libvirt_secrets import USAGES, Secret, Secrets
+from ..engines.network_xml import yes, yes_no
+from ..engines.xml_leaves import Leaves
+from . import libvirt_xml
+from .libvirt_stored import LibvirtDefined
+
+LARGEST = 65536  # bytes (remote_protocol.x: REMOTE_SECRET_VALUE_MAX)
+
+
+def _parse_name(value: Any) -> str:
+    text = str(value)
+    if not text or text != text.strip() or "\n" in text or "\0" in text:
+        raise ValueError("must be a line that neither begins nor ends with a space")
+    return text
+
+
+def _parse_uuid(value: Any) -> str:
+    try:
+        return str(uuid.UUID(str(value)))
+    except ValueError:
+        raise ValueError("is no UUID") from None
+
+
+@dataclass(frozen=True)
+class _Usage:
+    """What a secret is for. Which one of these is its name, which ``fresh`` sets."""
+
+    def get(self, root: ET.Element) -> str:
+        element = root.find("usage")
+        return "none" if element is None else element.get("type", "none")
+
+    def put(self, root: ET.Element, value: str) -> None:
+        if value != self.get(root):
+            domain_xml.child(root, "usage").set("type", value)
+
+
+class LibvirtSecret(LibvirtDefined):
+    kind = "libvirt_secret"
+    rank = 35
+    tag = "secret"
+    skeleton = "<secret/>"
+    states = {"present": "present", "absent": "absent"}
+    fields = (
+        policy.name(Codec(_parse_name)),
+        policy.state("present", "absent"),
+        Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
+        Field("usage", TEXT, _Usage(), choices=tuple(USAGES)),
+        Field("uuid", Codec(_parse_uuid), Leaf("uuid"), export=False),
+        Field("description", TEXT, Leaf("description", absent=""), Effect.LIVE, default=""),
+        Field("ephemeral", BOOL, Leaf("", "ephemeral", yes, yes_no), Effect.LIVE, default=False),
+        Field("private", BOOL, Leaf("", "private", yes, yes_no), Effect.LIVE, default=False),
+        Field("data", effect=Effect.LIVE, secret=True, export=False),
+        Field("data_is_b64", BOOL, role=Role.POLICY, given=False),
+        Field("data_src", PATH, role=Role.POLICY),
+        libvirt_xml.field(Leaves(), Effect.LIVE),
+    )
+
+    # What was declared.
+
+    def check(self) -> None:
+        if "data" in self.spec and "data_src" in self.spec:
+            raise StrataError("can't go with data", option="data_src", hint="Give one of them")
+        if "data" in self.spec:
+            self._fits(self._bytes(self.spec["data"]), "data")
+        if self.spec.get("usage") == "none":
+            try:
+                self.spec.setdefault("uuid", _parse_uuid(self.name))
+            except ValueError:
+                what = "is no UUID, and one for nothing in particular has no other name"
+                raise StrataError(what, option="name") from None
+
+    def files(self) -> list[tuple[str, str]]:
+        return [("data_src", self.spec["data_src"])] if "data_src" in self.spec and self.target == "present" else []
+
+    def _bytes(self, text: str) -> bytes:
+        if not self.spec["data_is_b64"]:
+            return text.encode()
+        try:
+            return base64.b64decode(text, validate=True)
+        except binascii.Error:
+            raise StrataError("is not what data_is_b64 says it is", option="data") from None
+
+    @staticmethod
+    def _fits(data: bytes, option: str) -> bytes:
+        if not 0 < len(data) <= LARGEST:
+            raise StrataError(f"is of {len(data)} bytes: libvirt keeps from 1 to {LARGEST}", option=option)
+        return data
+
+    def _given(self) -> bytes | None:
+        """What is to be kept; None: whatever is."""
+        if "data" in self.spec:
+            return self._bytes(self.spec["data"])
+        if "data_src" not in self.spec or ("path", self.spec["data_src"]) in self.promised:
+            return None
+        try:
+            with open(self.spec["data_src"], "rb") as file:
+                return self._fits(file.read(LARGEST + 1), "data_src")
+        except OSError as error:
+            raise StrataError(
+                f"can't be read: {error.strerror}", option="data_src", value=self.spec["data_src"]
+            ) from None
+
+    @classmethod
+    def unfolded(cls, root: ET.Element, given: Mapping[str, Any]) -> dict[str, Any]:
+        usage = root.find("usage")
+        said = None if usage is None else usage.findtext(USAGES.get(usage.get("type", ""), "") or "name")
+        if said and said.strip() != given.get("name"):
+            raise ValueError(f"is for {said.strip()!r}, which is its name here")
+        return super().unfolded(root, given)
+
+    @classmethod
+    def covered(cls, text: Any) -> set[str]:
+        return {*super().covered(text), *(f"usage/{word}" for word in USAGES.values() if word)}
+
+    # What there is.
+
+    @classmethod
+    def open(cls, spec: Mapping[str, Any]) -> Secrets:
+        return Secrets(spec.get("uri") or DEFAULT)
+
+    @classmethod
+    def read_many(cls, engine: Secrets, names: Iterable[str] | None) -> dict[str, State]:
+        found: dict[str, State] = {}
+        for one in sorted(engine.secrets(names), key=lambda one: one.xml):
+            state = cls.state_of(one, engine)
+            # Two may be for the same, each for another use: the one that is declared is meant (_meant).
+            first = found.setdefault(one.name, state)
+            first.document[-1][state.config["usage"]] = state
+        return found
+
+    @classmethod
+    def state_of(cls, one: Secret, engine: Any = Secrets) -> State:
+        root = domain_xml.parse(one.xml)
+        config = cls.values(root)
+        config["data"] = one.fingerprint if one.value is None else base64.b64encode(one.value).decode()
+        facts = {"uuid": config["uuid"], "has_value": None if config["private"] else one.value is not None}
+        return State("present", config, facts=facts, owner=engine.owner(root), document=(root, None, {}))
+
+    def observe(self, engine: Secrets, state: State) -> State:
+        if state.exists:
+            state = self._meant(state)
+        state = super().observe(engine, state)
+        if self.target == "absent":
+            return state
+        # Not among the facts, which a result shows.
+        return replace(state, document=(*(state.document or (None, None))[:2], self._given()))
+
+    def _meant(self, state: State) -> State:
+        """The one of the declared usage, of those that have the same name."""
+        several: Mapping[str, State] = state.document[-1]
+        if "usage" in self.spec:
+            return several.get(self.spec["usage"], ABSENT)
+        if len(several) > 1:
+            raise StrataError(f"is needed: there is one each for {', '.join(sorted(several))}", option="usage")
+        return state
+
+    # What is to be done.
+
+    def settings(self, state: State) -> dict[str, Any]:
+        want = super().settings(state)
+        want.pop("data", None)
+        data = state.document[-1]
+        if data is None:
+            return want
+        if state.config.get("private") if state.exists else want.get("private"):
+            return {**want, "data": fingerprint(data, state.config.get("data"))}
+        return {**want, "data": base64.b64encode(data).decode()}
+
+    def plan(self, state: State) -> Plan:
+        plan = super().plan(state)
+        hint = "Remove it first (state: absent), and make it anew"
+        if state.config.get("private") and plan.want.get("private") is False:
+            raise StrataError("can't be taken back: libvirt never tells it again", option="private", hint=hint)
+        if "recreate" in plan.steps:
+            (wrong, *_more) = (change for change in plan.changes if change.effect is Effect.RECREATE)
+            raise StrataError(
+                f"is {wrong.before} of a secret that is there, and can't change", option=wrong.field, hint=hint
+            )
+        if "create" in plan.steps and "usage" not in plan.want:
+            choices = ", ".join(USAGES)
+            raise StrataError("is needed for a new secret", option="usage", hint=f"It is one of {choices}")
+        return plan
+
+    def fresh(self) -> ET.Element:
+        root, usage = domain_xml.parse(self.skeleton), self.spec["usage"]
+        if "uuid" in self.spec:
+            domain_xml.child(root, "uuid").text = self.spec["uuid"]
+        if usage != "none":
+            ET.SubElement(ET.SubElement(root, "usage", {"type": usage}), USAGES[usage]).text = self.name
+        return root
+
+    def create(self, engine: Secrets, plan: Plan) -> None:
+        self._keep(engine, self.make(engine, plan), plan)
+
+    def update(self, engine: Secrets, plan: Plan) -> None:
+        key = plan.state.facts["uuid"]
+        if {change.field for change in plan.changes} - {"data"}:
+            root = domain_xml.parse(engine.stored(key))
+            self._put(root, plan.want)
+            engine.define(domain_xml.text_of(root))
+        self._keep(engine, key, plan)
+
+    def _keep(self, engine: Secrets, key: str, plan: Plan) -> None:
+        data = plan.state.document[-1]
+        if data is not None:
+            private = plan.want.get("private", plan.state.config.get("private"))
+            engine.keep(key, data, fingerprint(data) if private else None)
+
+    def remove(self, engine: Secrets, plan: Plan) -> None:
+        engine.undefine(plan.state.facts["uuid"])
