@@ -63,7 +63,7 @@ options:
     description:
       - Whether they are set aside and mounted at boot, by a unit of systemd that fails, and so is seen, where the
         kernel gives fewer.
-      - The command line of the kernel is not edited. RV(resource.facts) has what it says of huge pages.
+      - The command line of the kernel is not edited. What it says of huge pages is among the facts of RV(resource).
     type: bool
 seealso:
   - module: strata.virt.hugepages_info
