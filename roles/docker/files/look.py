@@ -73,9 +73,10 @@ class Daemon:
     """The daemon as systemd and it itself tell of it."""
 
     def __init__(self) -> None:
-        names = ("ActiveState", "MainPID", "StateChangeTimestampMonotonic")
+        names = ("ActiveState", "LoadState", "MainPID", "StateChangeTimestampMonotonic")
         shown = run("systemctl", "show", f"--property={','.join(names)}", "docker.service").stdout
         facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+        self.there = facts.get("LoadState") == "loaded"  # in check mode, it may not be installed yet
         self.active = facts.get("ActiveState") == "active"
         self.pid = int(facts.get("MainPID") or 0)
         # Started or told to reload: either way it has read its file then.
@@ -165,14 +166,16 @@ def strangers(users: list[str]) -> tuple[list[str], list[str]]:
     known = {entry.pw_name: entry.pw_gid for entry in pwd.getpwall()}
     try:
         group = grp.getgrnam("docker")
-    except KeyError:
-        return [user for user in users if user in known], [user for user in users if user not in known]
+    except KeyError:  # its package makes it
+        return [], [user for user in users if user not in known]
     outside = [user for user in users if user not in group.gr_mem and known.get(user) != group.gr_gid]
     return [user for user in outside if user in known], [user for user in outside if user not in known]
 
 
 def needed(daemon: Daemon, keys: set[str], stale: bool) -> str:
     """What it takes to bring a change in, from the cheapest to the dearest."""
+    if not daemon.there:
+        return ""
     if not daemon.active or stale or keys - RELOADED:
         return "restarted"
     return "reloaded" if keys else ""

@@ -22,7 +22,7 @@ def host(tmp_path, monkeypatch):
     """A host whose daemon started at 1000, and takes everything."""
 
     class Daemon:
-        active, read_at, told, says = True, 1000.0, {}, ""
+        there, active, read_at, told, says = True, True, 1000.0, {}, ""
         differing = docker_look.Daemon.differing
 
         def __init__(self):
@@ -88,6 +88,9 @@ def test_what_it_runs_without_is_brought_in(look, host):
     assert look({"log-driver": "json-file", "live-restore": True})["action"] == "reloaded"
     host.active = False
     assert look({})["action"] == "restarted"
+    host.there = False
+    seen = look({}, settings={"mtu": 1})
+    assert (seen["write"], seen["action"]) == (True, "")
 
 
 def test_a_restart_can_be_forbidden(look):
