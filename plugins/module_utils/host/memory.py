@@ -9,6 +9,7 @@ import re
 from ..core.codec import show_size
 from ..core.survey import Facts, Need, Subject, Why
 from ..engines.hostfiles import Host, expand, kilobytes, number
+from ..engines.hugepages import sizes
 
 _NODES = "/sys/devices/system/node"
 
@@ -34,12 +35,6 @@ def read_numa(host: Host) -> Facts:
             "distances": [number(word) for word in (host.line(f"{folder}/distance") or "").split()],
         }
     return {"nodes": nodes, "balancing": host.number("/proc/sys/kernel/numa_balancing") not in (None, 0)}
-
-
-def sizes(names: list[str]) -> dict[int, str]:
-    """Folders named hugepages-2048kB, by the size in bytes."""
-    found = (re.fullmatch(r"hugepages-(\d+)kB", name) for name in names)
-    return dict(sorted((int(match.group(1)) * 1024, match.group(0)) for match in found if match))
 
 
 def chosen(text: str | None) -> str | None:

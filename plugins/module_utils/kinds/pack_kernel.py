@@ -12,9 +12,11 @@ if TYPE_CHECKING:  # never run, but read by Ansible, which packs what it sees im
     from . import (  # noqa: F401
         apparmor_profile,
         cgroup,
+        hugepages,
         link,
         namespace,
         netns,
+        pci_passthrough,
         seccomp_profile,
         systemd_resources,
     )

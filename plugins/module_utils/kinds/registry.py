@@ -26,9 +26,11 @@ FAMILIES = {
     "kernel": {
         "apparmor_profile": "ApparmorProfile",
         "cgroup": "Cgroup",
+        "hugepages": "Hugepages",
         "link": "Link",
         "namespace": "Namespace",
         "netns": "Netns",
+        "pci_passthrough": "PciPassthrough",
         "seccomp_profile": "SeccompProfile",
         "systemd_resources": "SystemdResources",
     },

@@ -21,10 +21,12 @@ MODULES = Path(__file__).resolve().parents[3] / "plugins" / "modules"
 NAMESPACE = "strata.virt."
 # Its examples are built from a distribution's packages, which takes many minutes; the lab itself is built with it.
 BUILT_ELSEWHERE = ("rootfs",)
+# Its examples are about cards that no lab host has.
+WITHOUT_HARDWARE = ("pci_passthrough", "pci_passthrough_info")
 # What others need, and doesn't come before them by its name.
 FIRST = ("docker_swarm",)
 DOORS = sorted(
-    (path.stem for path in MODULES.glob("*.py") if path.stem not in BUILT_ELSEWHERE),
+    (path.stem for path in MODULES.glob("*.py") if path.stem not in (*BUILT_ELSEWHERE, *WITHOUT_HARDWARE)),
     key=lambda door: (door not in FIRST, door),
 )
 # Where guests are emulated, they slow down whatever comes after: so their turn is last.

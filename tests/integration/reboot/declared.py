@@ -72,6 +72,12 @@ ROWS = (
         "MemoryMax=67108864\nTasksMax=99",
     ),
     Row(
+        "hugepages",
+        {"size": "2M", "pages": 7, "mount": "/run/strata-boot-huge", "persistent": True},
+        ("findmnt", "--noheadings", "--output=OPTIONS", "--mountpoint=/run/strata-boot-huge"),
+        "pagesize=2M",
+    ),
+    Row(
         "apparmor_profile",
         {"name": "strata-boot", "mode": "enforce", "content": "profile strata-boot {\n  /etc/hostname r,\n}\n"},
         ("grep", "strata-boot", "/sys/kernel/security/apparmor/profiles"),
