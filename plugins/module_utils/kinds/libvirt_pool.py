@@ -19,7 +19,8 @@ from ..core.resource import Thing
 from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import FOLDERS, Pools
-from ..engines.network_xml import Group, Names, Sole
+from ..engines.network_xml import Names
+from ..engines.xml_places import Group, Sole
 from .libvirt_stored import STATES, LibvirtStored
 
 _MODE = re.compile(r"0[0-7]{3,4}")
