@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core import files, progress
 from ..core.errors import StrataError
-from . import domain_xml
+from . import domain_devices, domain_xml
 from .libvirt_objects import NOTES, Objects
 
 FOLDERS = ("dir", "fs", "netfs")
@@ -148,7 +148,7 @@ class Pools(Objects):
         for domain in self.domains(None):
             root = domain_xml.parse(domain.stored)
             sources = [root, *([domain_xml.parse(domain.running)] if domain.running else [])]
-            disks = [domain_xml.DISK_FILE.get(disk) for one in sources for disk in one.iterfind("devices/disk")]
+            disks = [domain_devices.DISK_FILE.get(disk) for one in sources for disk in one.iterfind("devices/disk")]
             if path in disks:
                 marked = domain_xml.mark(root)
                 found[domain.name] = None if marked is None else marked.get("owner")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 import yaml
 
 from playbooks.files import content
-from tests.lab.convergence import Case, Convergence
+from tests.lab.convergence import Case, Convergence, Harness
 from tests.lab.driver import Failed, Killed, call, run
 
 IMAGES = Path("/var/lib/libvirt/images")
 DISK, OTHER = IMAGES / "strata-test.qcow2", IMAGES / "strata-test-data.raw"
+SEEDS = Path("/var/lib/strata/libvirt/seeds")
 LOG = Path("/var/log/libvirt/qemu/strata-test-console.log")
 HOST = "engines.libvirt.Host"
 VERBS = (
@@ -24,14 +26,19 @@ VERBS = (
     "undefine",
     "set_autostart",
     "start",
+    "start_paused",
     "destroy",
     "set_memory",
     "set_vcpus",
     "attach",
     "detach",
     "note",
+    "pin",
+    "set_iothreads",
+    "set_iotune",
+    "change",
 )
-TOUCHES = tuple(f"{HOST}.{verb}" for verb in VERBS)
+TOUCHES = (*(f"{HOST}.{verb}" for verb in VERBS), "core.files.write", "core.files.remove")
 
 
 def virsh(*words: str, **more) -> str:
@@ -43,7 +50,7 @@ def document(name: str, *flags: str) -> ET.Element:
 
 
 def described(root: ET.Element) -> dict:
-    disks = root.findall("devices/disk")
+    disks = [disk for disk in root.findall("devices/disk") if disk.get("device") == "disk"]
     return {
         "memory": [root.findtext("currentMemory"), root.findtext("memory")],
         "vcpus": [root.find("vcpu").get("current"), root.findtext("vcpu")],
@@ -55,7 +62,19 @@ def described(root: ET.Element) -> dict:
         ],
         "cmdline": root.findtext("os/cmdline"),
         "log": [log.get("file") for log in root.findall("devices/serial/log")],
+        "cpu": dict(root.find("cpu").attrib),
+        "features": {one.get("name"): one.get("policy") for one in root.findall("cpu/feature")},
+        "iothreads": root.findtext("iothreads"),
+        "pins": [dict(pin.attrib) for pin in root.findall("cputune/*")],
+        "channels": [one.find("target").get("name") for one in root.findall("devices/channel")],
+        "title": root.findtext("title"),
     }
+
+
+def told(seed: str) -> str:
+    """What the first user data line of a seed names."""
+    at = re.search(rb'"hostname": "([^"]*)"', Path(seed).read_bytes())
+    return at.group(1).decode()
 
 
 def look(name: str) -> dict | None:
@@ -63,7 +82,13 @@ def look(name: str) -> dict | None:
         return None
     info = virsh("dominfo", name)
     autostart = "enable" in next(line for line in info.splitlines() if line.startswith("Autostart"))
-    return {**described(document(name, "--inactive")), "autostart": autostart, "state": virsh("domstate", name)}
+    seeds = [told(str(file)) for file in sorted(SEEDS.glob(f"{name}.*.iso"))]
+    return {
+        **described(document(name, "--inactive")),
+        "seeds": seeds,
+        "autostart": autostart,
+        "state": virsh("domstate", name),
+    }
 
 
 def edit(name: str, old: str, new: str) -> None:
@@ -107,6 +132,12 @@ class TestStored(Convergence):
             "networks": [{"network": "default", "model": "virtio"}],
             "console_log": str(LOG),
             "autostart": True,
+            "title": "a test",
+            "cpu": {"mode": "host-model", "features": {"vmx": "disable"}},
+            "iothreads": 2,
+            "cpu_tune": {"vcpu_pins": {0: "0"}, "emulator_pin": "0-1", "iothread_pins": {1: "1"}, "shares": 512},
+            "cloud_init": {"user_data": {"hostname": "first"}},
+            "guest_agent": True,
         },
         b={
             "state": "shutdown",
@@ -116,6 +147,10 @@ class TestStored(Convergence):
             "disks": [{"file": str(DISK), "cache": "writeback"}, {"file": str(OTHER), "bus": "sata"}],
             "networks": [],
             "autostart": False,
+            "cpu": {"mode": "custom", "model": "Nehalem"},
+            "iothreads": 1,
+            "cpu_tune": {"vcpu_pins": {1: "1"}},
+            "cloud_init": {"user_data": {"hostname": "second"}},
         },
         look=look,
         seen_a={
@@ -126,13 +161,28 @@ class TestStored(Convergence):
             "targets": [{"dev": "vda", "bus": "virtio"}],
             "log": [str(LOG)],
             "autostart": True,
+            "title": "a test",
+            "features": {"vmx": "disable"},
+            "iothreads": "2",
+            "channels": ["org.qemu.guest_agent.0"],
+            "seeds": ["first"],
         },
-        seen_b={"memory": ["307200", "307200"], "networks": [], "autostart": False},
+        seen_b={
+            "memory": ["307200", "307200"],
+            "networks": [],
+            "autostart": False,
+            "features": {},
+            "iothreads": "1",
+            "seeds": ["second"],
+        },
         drifts={
             "more memory": lambda name: virsh("setmem", name, "400M", "--config"),
             "another cache mode": lambda name: edit(name, "cache='none'", "cache='unsafe'"),
             "a network card less": lambda name: virsh("detach-interface", name, "network", "--config"),
             "a disk more": lambda name: virsh("attach-disk", name, str(OTHER), "vdb", "--config"),
+            "another pin": lambda name: virsh("vcpupin", name, "0", "1", "--config"),
+            "another processor": lambda name: edit(name, "mode='host-model'", "mode='maximum'"),
+            "a seed that is gone": lambda name: next(SEEDS.glob(f"{name}.*.iso")).unlink(),
             "undefined": lambda name: virsh("undefine", name),
         },
         touches=TOUCHES,
@@ -198,6 +248,196 @@ class TestStored(Convergence):
         assert DISK.exists()
 
 
+WHOLE = {
+    "state": "shutdown",
+    "domain_type": "qemu",
+    "memory": "512M",
+    "vcpus": 2,
+    "machine": "q35",
+    "firmware": "efi",
+    "secure_boot": True,
+    "description": "everything that there is an option for",
+    "cpu": {"mode": "maximum", "topology": {"cores": 2}},
+    "numa_cells": [
+        {"id": 0, "cpus": "0", "memory": "256M", "memory_access": "shared"},
+        {"id": 1, "cpus": "1", "memory": "256M", "memory_access": "shared"},
+    ],
+    "numa_tune": {"mode": "preferred", "nodeset": "0"},
+    "memory_backing": {"hugepages": "2M", "source": "memfd", "access": "shared", "locked": True, "nosharepages": True},
+    "iothreads": 2,
+    "cpu_tune": {"emulator_period": 50000, "emulator_quota": 25000, "period": 100000, "quota": -1, "shares": 512},
+    "features": {"acpi": True, "apic": True, "smm": True, "vmport": False, "hyperv": ["relaxed", "vapic", "spinlocks"]},
+    "clock": {
+        "offset": "timezone",
+        "timezone": "Europe/Berlin",
+        "timers": [{"name": "rtc", "tick_policy": "catchup"}, {"name": "hpet", "present": False}],
+    },
+    "on_reboot": "destroy",
+    "disks": [
+        {
+            "file": str(DISK),
+            "bus": "virtio",
+            "cache": "none",
+            "io": "native",
+            "discard": "unmap",
+            "detect_zeroes": "unmap",
+            "iothread": 1,
+            "queues": 2,
+            "serial": "root0",
+            "boot_order": 1,
+            "iotune": {"total_bytes_sec": 10485760, "read_iops_sec": 0},
+        },
+        {"pool": "strata-test", "volume": OTHER.name, "bus": "scsi", "read_only": True},
+        {"network": {"protocol": "nbd", "name": "export", "hosts": ["192.0.2.7:10809"]}, "bus": "virtio"},
+        {"device": "cdrom", "target": "sdc"},
+    ],
+    "networks": [
+        {"network": "default", "mac": "52:54:00:00:00:10", "queues": 2, "vhost": False, "mtu": 1400, "link": "down"},
+        {"direct": "lo", "direct_mode": "private", "model": "e1000e", "mac": "52:54:00:00:00:11"},
+        {
+            "bridge": "virbr0",
+            "mac": "52:54:00:00:00:12",
+            "boot_order": 2,
+            "bandwidth": {"inbound": {"average": 1000, "peak": 2000, "burst": 1024}, "outbound": {"average": 500}},
+        },
+        {"user": True, "mac": "52:54:00:00:00:13"},
+    ],
+    "hostdevs": [{"pci": "0000:00:1f.0", "managed": False}, {"usb": "046d:c52b"}],
+    "guest_agent": True,
+    "channels": [{"name": "org.example.0", "path": "/run/strata-test.sock"}],
+    "graphics": [{"type": "vnc", "listen": "127.0.0.1", "port": 5999, "keymap": "de", "password": "first"}],
+    "filesystems": [{"source": "/srv", "target": "srv", "driver": "virtiofs", "queue": 512}],
+    "serial": {"type": "file", "path": "/var/log/libvirt/qemu/strata-test-serial.log"},
+    "video": {"model": "vga", "vram": 16384},
+    "rng": {"device": "/dev/urandom", "rate_bytes": 1024, "rate_period": 2000},
+    "watchdog": {"model": "i6300esb", "action": "poweroff"},
+    "tpm": {"model": "tpm-crb", "backend": "passthrough", "device": "/dev/tpm0"},
+    "balloon": {"model": "virtio", "autodeflate": True, "free_page_reporting": True, "stats_period": 10},
+    "vsock": {"cid": 77},
+}
+OTHERWISE = {
+    "firmware": "bios",
+    "secure_boot": None,
+    "cpu": {"mode": "host-model", "topology": {"sockets": 2}},
+    "numa_cells": [],
+    "numa_tune": {"mode": "strict", "nodeset": "0"},
+    "memory_backing": {"hugepages": "default", "locked": False, "access": "shared"},
+    "iothreads": 1,
+    "features": {"smm": False, "hyperv": []},
+    "clock": {"offset": "utc", "timers": []},
+    "on_reboot": "restart",
+    "boot": ["hd", "network"],
+    "disks": [
+        {"file": str(DISK), "iotune": {}, "serial": "root1", "queues": 1},
+        {"device": "cdrom", "target": "sdc", "file": str(OTHER)},
+    ],
+    "networks": [{"network": "default", "mac": "52:54:00:00:00:10", "link": "up", "queues": 1}],
+    "hostdevs": [],
+    "guest_agent": False,
+    "channels": [],
+    "graphics": [{"type": "vnc", "listen": "127.0.0.2", "password": "second"}],
+    "filesystems": [],
+    "serial": {"type": "pty"},
+    "video": {"model": "none"},
+    "watchdog": {"model": "i6300esb", "action": "reset"},
+    "tpm": {"model": "tpm-tis"},
+    "balloon": {"model": "none"},
+    "vsock": {"auto_cid": True},
+}
+
+
+class TestWhole(Harness):
+    """All that libvirt stores, in two declarations."""
+
+    case = Case(
+        kind="libvirt_domain",
+        info="libvirt_info",
+        a=WHOLE,
+        b=OTHERWISE,
+        look=lambda name: virsh("dumpxml", "--inactive", "--security-info", name, check=False) or None,
+        seen_a={},
+        seen_b={},
+    )
+
+    @pytest.fixture(autouse=True)
+    def _pool(self):
+        virsh("pool-create-as", "strata-test", "dir", "--target", str(IMAGES))
+        yield
+        virsh("pool-destroy", "strata-test")
+
+    def stored(self) -> ET.Element:
+        return document(self.case.name, "--inactive", "--security-info")
+
+    def attributes(self, path: str) -> dict:
+        return dict(self.stored().find(path).attrib)
+
+    def test_it_is_stored_as_declared_and_changes_into_another_one(self):
+        assert self.foretold(WHOLE)["changed"]
+        self.unchanged(WHOLE)
+        seen = self.stored()
+        assert seen.find("os/loader").get("secure") == "yes"
+        disks = {disk.find("target").get("dev"): disk.get("type") for disk in seen.findall("devices/disk")}
+        assert disks == {"vda": "file", "sda": "volume", "vdb": "network", "sdc": "file"}
+        assert seen.find("devices/disk/driver").get("iothread") == "1"
+        assert seen.findtext("devices/disk/iotune/total_bytes_sec") == "10485760"
+        kinds = [card.get("type") for card in seen.findall("devices/interface")]
+        assert kinds == ["network", "direct", "bridge", "user"]
+        assert seen.find("devices/interface[3]/bandwidth/inbound").attrib == {
+            "average": "1000",
+            "peak": "2000",
+            "burst": "1024",
+        }
+        assert self.attributes("devices/graphics")["passwd"] == "first"
+        assert self.attributes("cpu/topology")["cores"] == "2"
+        assert [cell.get("memory") for cell in seen.findall("cpu/numa/cell")] == ["262144", "262144"]
+        assert self.attributes("memoryBacking/hugepages/page") == {"size": "2048", "unit": "KiB"}
+        assert len(seen.findall("devices/hostdev")) == 2
+        (one,) = call("libvirt_info", {"name": [self.case.name]})["resources"]
+        assert "first" not in str(one)
+        again = {**one["options"], "graphics": WHOLE["graphics"]}
+        assert call("libvirt_domain", again)["changes"] == []
+        uuid = seen.findtext("uuid")
+
+        after = {**WHOLE, **OTHERWISE}
+        changed = self.foretold(after)
+        assert "first" not in str(changed)
+        assert "second" not in str(changed)
+        self.unchanged(after)
+        seen = self.stored()
+        assert seen.findtext("uuid") == uuid
+        assert seen.find("os/loader") is None
+        assert [boot.get("dev") for boot in seen.findall("os/boot")] == ["hd", "network"]
+        assert [disk.find("source").get("file") for disk in seen.findall("devices/disk")] == [str(DISK), str(OTHER)]
+        assert seen.find("devices/disk/iotune") is None
+        assert seen.find("devices/graphics").get("passwd") == "second"
+        assert seen.find("devices/memballoon").get("model") == "none"
+        assert seen.find("cpu/numa") is None
+        assert seen.find("devices/hostdev") is None
+        assert seen.find("devices/filesystem") is None
+        self.apply({"state": "absent"})
+        assert DISK.exists()
+        assert OTHER.exists()
+
+    def test_what_can_not_be_is_said_before_anything_is_touched(self):
+        for spec, words in (
+            ({"cpu_tune": {"vcpu_pins": {0: "99"}}}, r"cpu_tune\.vcpu_pins: the host's cpus are 0-"),
+            ({"cpu_tune": {"vcpu_pins": {9: "0"}}}, r"cpu_tune\.vcpu_pins: there are 2 vcpus"),
+            ({"cpu": {"topology": {"cores": 3}}}, r"cpu\.topology: is made of 3 vcpus, and there are 2"),
+            ({"numa_cells": [{"id": 0, "cpus": "0-1", "memory": "1G"}]}, r"numa_cells\.memory: adds up to 1G"),
+            ({"machine": "q36"}, "machine: is no machine of this host's QEMU"),
+            ({"disks": [{"pool": "default", "volume": "gone"}]}, r"disks\.volume: there is no such volume"),
+            ({"disks": [{"file": str(DISK), "io": "native"}]}, r"disks\.io: needs cache: none"),
+            ({"memory_backing": {"access": "private"}, "numa_cells": None}, r"filesystems\.driver: needs memory"),
+            ({"boot": ["hd"]}, "boot: and the boot_order of devices exclude each other"),
+            ({"wait_for": ["tea"]}, "wait_for: has tea"),
+            ({"cloud_init": {"user_data": "hostname: x"}}, r"cloud_init\.user_data: begins with nothing"),
+            ({"hostdevs": [{"pci": "3:0.0"}]}, r"hostdevs\.pci: is no address on PCI"),
+        ):
+            with pytest.raises(Failed, match=words):
+                self.apply({**WHOLE, **spec})
+        assert self.case.look(self.case.name) is None
+
+
 LIVE = {
     "memory": "128M",
     "memory_max": "192M",
@@ -205,6 +445,7 @@ LIVE = {
     "vcpus_max": 2,
     "disks": [{"file": str(DISK), "bus": "virtio", "cache": "none", "discard": "unmap"}],
     "networks": [{"network": "default", "model": "virtio"}],
+    "cloud_init": {"user_data": {"hostname": "first"}},
     "state": "running",
 }
 NAME = "strata-test-live"
@@ -298,6 +539,84 @@ class TestRunning:
         assert [disk[0] for disk in described(document(NAME))["disks"]] == [str(DISK)]
         assert len(described(document(NAME))["networks"]) == 1
         assert identity() == before
+
+    def test_tuning_changes_while_it_runs(self):
+        before = identity()
+        card = {**LIVE["networks"][0], "mac": document(NAME).find("devices/interface/mac").get("address")}
+        now = {
+            **LIVE,
+            "vcpus": 2,
+            "memory": "160M",
+            "iothreads": 2,
+            "cpu_tune": {"vcpu_pins": {0: "1"}, "emulator_pin": "0", "iothread_pins": {2: "1"}},
+            "disks": [{**LIVE["disks"][0], "iotune": {"write_iops_sec": 100}}],
+            "networks": [{**card, "link": "down"}],
+        }
+        for touch in (1, 2, 3):
+            with pytest.raises(Killed):
+                live(now, touches=TOUCHES, die_at=touch)
+        changes = live(now)["changes"]
+        assert {change["effect"] for change in changes if change["layer"] == "running"} == {"live"}
+        assert live(now)["changes"] == []
+        assert "write_iops_sec : 100" in virsh("blkdeviotune", NAME, "vda")
+        assert virsh("domif-getlink", NAME, card["mac"]).split()[-1] == "down"
+        threads = [line.split() for line in virsh("iothreadinfo", NAME).splitlines()[2:]]
+        assert {thread[0] for thread in threads} == {"1", "2"}
+        pid = Path(f"/run/libvirt/qemu/{NAME}.pid").read_text().strip()
+        allowed = {
+            Path(f"/proc/{pid}/task/{task.name}/comm").read_text().strip(): re.search(
+                r"Cpus_allowed_list:\s*(\S+)", (task / "status").read_text()
+            ).group(1)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        }
+        assert allowed["CPU 0/TCG"] == "1"
+        assert allowed["IO iothread2"] == "1"
+        less = {**now, "iothreads": 0, "cpu_tune": None, "disks": [{**LIVE["disks"][0], "iotune": {}}]}
+        less["networks"] = [{**card, "link": "up"}]
+        live({**less, "cpu_tune": {"iothread_pins": {}}})
+        assert virsh("iothreadinfo", NAME).splitlines()[2:] == []
+        assert "write_iops_sec : 0" in virsh("blkdeviotune", NAME, "vda")
+        assert identity() == before
+
+    @pytest.mark.machine  # a container's kernel may have neither the queues nor the control groups
+    def test_weights_and_bandwidth_change_while_it_runs(self):
+        before = identity()
+        card = {**LIVE["networks"][0], "mac": document(NAME).find("devices/interface/mac").get("address")}
+        for average, shares in ((1000, 512), (2000, 2048)):
+            rates = {"inbound": {"average": average}, "outbound": {"average": average, "peak": 2 * average}}
+            live({"networks": [{**card, "bandwidth": rates}], "cpu_tune": {"shares": shares, "quota": 50000}})
+            tune = virsh("domiftune", NAME, card["mac"])
+            assert f"inbound.average: {average}" in tune
+            assert f"outbound.peak: {2 * average}" in tune
+            assert re.search(rf"cpu_shares\s*: {shares}$", virsh("schedinfo", NAME), re.MULTILINE)
+        assert live({"cpu_tune": {"shares": 2048, "quota": 50000}})["changes"] == []
+        live({"networks": [{**card, "bandwidth": {}}]})
+        assert "inbound.average: 0" in virsh("domiftune", NAME, card["mac"])
+        assert identity() == before
+
+    def test_another_seed_is_stored_and_waits_for_a_restart(self):
+        before = identity()
+        for _run in range(2):
+            other = live({"cloud_init": {"user_data": {"hostname": "second"}}})
+            assert other["restart_required"] == ["cloud_init"]
+        assert identity() == before
+        assert {told(str(seed)) for seed in SEEDS.glob(f"{NAME}.*.iso")} == {"first", "second"}
+        assert live({"cloud_init": LIVE["cloud_init"]})["restart_required"] == []
+        assert [told(str(seed)) for seed in SEEDS.glob(f"{NAME}.*.iso")] == ["first"]
+
+    def test_it_is_paused_and_saved_and_goes_on(self):
+        ident, _process = identity()
+        for state, told_by_virsh in (("paused", "paused"), ("running", "running"), ("saved", "shut off")):
+            assert live({"state": state}, check=True)["changes"] != []
+            live({"state": state})
+            assert live({"state": state})["changes"] == []
+            assert virsh("domstate", NAME) == told_by_virsh
+        assert NAME in virsh("list", "--all", "--with-managed-save", "--name").split()
+        said = LOG.read_text().count("strata-was-here")
+        live({"state": "running"})
+        assert virsh("domstate", NAME) == "running"
+        assert LOG.read_text().count("strata-was-here") == said, "it was booted anew"
+        assert identity()[0] != ident
 
     def test_a_guest_that_does_not_shut_down_is_an_error_unless_forced(self):
         off = {"state": "shutdown", "timeout": "2s"}
