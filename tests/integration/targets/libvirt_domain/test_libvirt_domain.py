@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import glob
+import lzma
+import platform
 import re
 import time
 import xml.etree.ElementTree as ET
@@ -446,14 +449,41 @@ LIVE = {
     "disks": [{"file": str(DISK), "bus": "virtio", "cache": "none", "discard": "unmap"}],
     "networks": [{"network": "default", "model": "virtio"}],
     "cloud_init": {"user_data": {"hostname": "first"}},
+    "cpu": {"mode": "host-model"},
     "state": "running",
 }
+if "cx16" not in Path("/proc/cpuinfo").read_text():
+    # QEMU's own threads for more than one vcpu take cmpxchg16b for granted where their guest uses it.
+    LIVE["cpu"]["features"] = {"cx16": "disable"}
 NAME = "strata-test-live"
 
 
 KERNEL, INITRD = IMAGES / "strata-test.vmlinux", IMAGES / "strata-test.initrd"
-# Says a word once it is up, and waits; the kernel answers for plugged devices by itself.
-INIT = "#!/bin/busybox sh\necho strata-was-here\nwhile :; do /bin/busybox sleep 60; done\n"
+# Gets an address, says a word, and waits; the kernel answers for plugged devices by itself.
+INIT = """#!/bin/busybox sh
+for module in /*.ko; do /bin/busybox insmod $module; done
+/bin/busybox ip link set eth0 up
+/bin/busybox udhcpc -i eth0 -n -q -s /leased
+echo strata-was-here
+while :; do /bin/busybox sleep 60; done
+"""
+
+
+def make_initrd(path: Path) -> None:
+    """A file system in memory that can speak to a network."""
+    # The kernel that content.kernel takes, and not this machine's, where they differ.
+    own = f"/boot/vmlinuz-{platform.release()}"
+    kernel = own if Path(own).exists() else sorted(glob.glob("/boot/vmlinuz-*"))[-1]
+    release = kernel.removeprefix("/boot/vmlinuz-")
+    drivers = ("virtio_pci", "virtio_net", "af_packet")
+    needed = [run("modprobe", "--set-version", release, "--show-depends", driver).splitlines() for driver in drivers]
+    modules = [line.split()[1] for lines in needed for line in lines if line.startswith("insmod")]
+    unpacked = [lzma.decompress(Path(module).read_bytes()) for module in dict.fromkeys(modules)]
+    entries = [(name, 0o040755, (0, 0), b"") for name in ("bin", "dev", "proc")]
+    entries += [("dev/console", 0o020600, (5, 1), b""), ("bin/busybox", 0o100755, (0, 0), content.busybox())]
+    entries += [("init", 0o100755, (0, 0), INIT.encode()), ("leased", 0o100755, (0, 0), b"#!/bin/busybox sh\n")]
+    entries += [(f"{place:02}.ko", 0o100644, (0, 0), module) for place, module in enumerate(unpacked)]
+    path.write_bytes(content.cpio(entries))
 
 
 def identity() -> tuple[str, str]:
@@ -469,14 +499,11 @@ def live(spec: dict, **more) -> dict:
 def domain():
     live({"state": "absent"})
     content.kernel(str(KERNEL))
-    content.initrd(str(INITRD), content.busybox(), INIT)
+    make_initrd(INITRD)
     said = yaml.safe_load(Path("playbooks/group_vars/all.yml").read_text())["demo_vm_cmdline"]
     boot = {"kernel": str(KERNEL), "initrd": str(INITRD), "cmdline": said.strip(), "console_log": str(LOG)}
-    live({**LIVE, **boot, "state": "shutdown"})
-    if "cx16" not in Path("/proc/cpuinfo").read_text():
-        # QEMU's own threads for more than one vcpu take cmpxchg16b for granted where their guest uses it.
-        edit(NAME, "</cpu>", "<feature policy='disable' name='cx16'/></cpu>")
-    live({**LIVE, **boot})
+    live({**LIVE, **boot, "wait_for": ["lease"], "wait_timeout": "10m"})
+    assert "ipv4" in virsh("domifaddr", NAME), "it did not wait for an address"
     yield
     live({"state": "absent"})
     KERNEL.unlink()
@@ -558,6 +585,7 @@ class TestRunning:
         changes = live(now)["changes"]
         assert {change["effect"] for change in changes if change["layer"] == "running"} == {"live"}
         assert live(now)["changes"] == []
+        assert document(NAME).find("cpu").get("mode") == "custom", "libvirt tells what was asked for by itself"
         assert "write_iops_sec : 100" in virsh("blkdeviotune", NAME, "vda")
         assert virsh("domif-getlink", NAME, card["mac"]).split()[-1] == "down"
         threads = [line.split() for line in virsh("iothreadinfo", NAME).splitlines()[2:]]
@@ -576,22 +604,6 @@ class TestRunning:
         live({**less, "cpu_tune": {"iothread_pins": {}}})
         assert virsh("iothreadinfo", NAME).splitlines()[2:] == []
         assert "write_iops_sec : 0" in virsh("blkdeviotune", NAME, "vda")
-        assert identity() == before
-
-    @pytest.mark.machine  # a container's kernel may have neither the queues nor the control groups
-    def test_weights_and_bandwidth_change_while_it_runs(self):
-        before = identity()
-        card = {**LIVE["networks"][0], "mac": document(NAME).find("devices/interface/mac").get("address")}
-        for average, shares in ((1000, 512), (2000, 2048)):
-            rates = {"inbound": {"average": average}, "outbound": {"average": average, "peak": 2 * average}}
-            live({"networks": [{**card, "bandwidth": rates}], "cpu_tune": {"shares": shares, "quota": 50000}})
-            tune = virsh("domiftune", NAME, card["mac"])
-            assert f"inbound.average: {average}" in tune
-            assert f"outbound.peak: {2 * average}" in tune
-            assert re.search(rf"cpu_shares\s*: {shares}$", virsh("schedinfo", NAME), re.MULTILINE)
-        assert live({"cpu_tune": {"shares": 2048, "quota": 50000}})["changes"] == []
-        live({"networks": [{**card, "bandwidth": {}}]})
-        assert "inbound.average: 0" in virsh("domiftune", NAME, card["mac"])
         assert identity() == before
 
     def test_another_seed_is_stored_and_waits_for_a_restart(self):
@@ -626,3 +638,103 @@ class TestRunning:
         live({**off, "force": True})
         assert virsh("domstate", NAME) == "shut off"
         assert live(off)["changes"] == []
+
+
+@pytest.mark.machine  # a container's kernel may have neither the queues nor the control groups
+def test_weights_and_bandwidth_change_while_it_runs():
+    """Nothing has to boot for it: a paused domain has all its threads, and its card."""
+    name, mac = "strata-test-weights", "52:54:00:00:00:20"
+    rates = {"inbound": {"average": 1000}, "outbound": {"average": 1000, "peak": 2000}}
+    spec = {
+        "name": name,
+        "memory": "64M",
+        "state": "paused",
+        "networks": [{"network": "default", "mac": mac, "bandwidth": rates}],
+        "cpu_tune": {"shares": 512},
+    }
+    try:
+        call("libvirt_domain", spec)
+        ident = virsh("domid", name)
+        spec["cpu_tune"] = {"shares": 2048, "quota": 50000}
+        spec["networks"][0]["bandwidth"] = {"outbound": {"average": 2000, "peak": 4000}}
+        changes = call("libvirt_domain", spec)["changes"]
+        assert {change["effect"] for change in changes if change["layer"] == "running"} == {"live"}
+        assert call("libvirt_domain", spec)["changes"] == []
+        assert virsh("domid", name) == ident
+        scheduled = dict(
+            line.replace(" ", "").split(":") for line in virsh("schedinfo", name).splitlines() if ":" in line
+        )
+        assert (scheduled["cpu_shares"], scheduled["vcpu_quota"]) == ("2048", "50000")
+        tune = virsh("domiftune", name, mac)
+        assert "inbound.average: 0" in tune
+        assert "outbound.peak  : 4000" in tune or "outbound.peak: 4000" in tune
+    finally:
+        call("libvirt_domain", {"name": name, "state": "absent"})
+
+
+EXAMPLE = """
+- libvirt_network:
+    name: lab0
+    forward: {mode: nat}
+    bridge: virbr10
+    ip:
+      address: 10.20.0.1/24
+      dhcp:
+        ranges: [[10.20.0.100, 10.20.0.200]]
+        hosts: [{mac: "52:54:00:00:00:10", ip: 10.20.0.10, name: lab1}]
+    autostart: true
+    state: active
+- libvirt_pool: {name: default, type: dir, path: /var/lib/libvirt/images, autostart: true, state: active}
+- libvirt_volume: {pool: default, name: base.qcow2, format: qcow2, capacity: 10G}
+- libvirt_volume: {pool: default, name: lab1.qcow2, format: qcow2, capacity: 10G, backing: base.qcow2}
+- libvirt_domain:
+    name: lab1
+    memory: 1G
+    max_memory: 2G
+    vcpus: 2
+    max_vcpus: 4
+    cpu: {mode: host-model}
+    disks:
+      - {volume: lab1.qcow2, pool: default, bus: virtio, cache: none, io: native, discard: unmap, iothread: 1}
+    iothreads: 1
+    networks: [{network: lab0, model: virtio, mac: "52:54:00:00:00:10", queues: 2}]
+    cpu_tune: {vcpu_pins: {0: "0", 1: "1"}, emulator_pin: "0-1"}
+    cloud_init: {user_data: {hostname: lab1, ssh_pwauth: false, ssh_authorized_keys: ["ssh-ed25519 AAAA lab"]}}
+    guest_agent: true
+    state: running
+    autostart: true
+    wait_for: [lease]
+"""
+
+
+def test_a_lab_is_made_in_one_task_and_waited_for():
+    """The network, the pool, the volumes and the domain, which boots a kernel besides, since nothing is on its disk."""
+    entries = yaml.safe_load(EXAMPLE)
+    kernel, initrd = IMAGES / "lab1.vmlinux", IMAGES / "lab1.initrd"
+    content.kernel(str(kernel))
+    make_initrd(initrd)
+    said = yaml.safe_load(Path("playbooks/group_vars/all.yml").read_text())["demo_vm_cmdline"].strip()
+    entries[-1]["libvirt_domain"].update({"kernel": str(kernel), "initrd": str(initrd), "cmdline": said})
+    try:
+        assert call("stack", {"name": "strata-test-lab", "resources": entries, "prune": True})["changed"]
+        assert "10.20.0.10/24" in virsh("domifaddr", "lab1")
+        root = document("lab1")
+        assert root.find("devices/disk/source").get("volume") == "lab1.qcow2"
+        assert root.find("devices/interface/driver").get("queues") == "2"
+        assert root.find("devices/channel/target").get("name") == "org.qemu.guest_agent.0"
+        assert virsh("vcpupin", "lab1").splitlines()[2:4] == [" 0      0", " 1      1"]
+        again = call("stack", {"name": "strata-test-lab", "resources": entries, "prune": True})
+        assert (again["changed"], again["restart_required"]) == (False, [])
+        grown = {**entries[-1]["libvirt_domain"], "vcpus": 3, "memory": "1500M", "wait_for": None}
+        assert {one["effect"] for one in call("libvirt_domain", grown)["changes"]} == {"next_boot", "live"}
+    finally:
+        call("libvirt_domain", {"name": "lab1", "state": "absent"})
+        gone = [
+            {"libvirt_volume": {"pool": "default", "name": name, "state": "absent"}}
+            for name in ("lab1.qcow2", "base.qcow2")
+        ]
+        gone += [{"libvirt_network": {"name": "lab0", "state": "absent"}}]
+        call("stack", {"name": "strata-test-lab", "resources": gone, "prune": True})
+        for file in (kernel, initrd):
+            file.unlink()
+    assert not list(SEEDS.glob("lab1.*.iso"))
