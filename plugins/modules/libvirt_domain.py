@@ -120,6 +120,20 @@ EXAMPLES = r"""
 - name: Room to grow while it runs
   strata.virt.libvirt_domain: {name: vm2, memory: 512M, memory_max: 2G, vcpus: 1, vcpus_max: 4}
 
+- name: Processors of its own, a thread for its disk, and a seed for cloud-init
+  strata.virt.libvirt_domain:
+    name: vm3
+    memory: 512M
+    vcpus: 2
+    cpu: {mode: host-model}
+    iothreads: 1
+    cpu_tune: {vcpu_pins: {0: "0", 1: "1"}, emulator_pin: "0-1"}
+    disks: [{file: /var/lib/libvirt/images/base.qcow2, cache: none, io: native, iothread: 1}]
+    networks: [{network: default, queues: 2}]
+    cloud_init: {user_data: {hostname: vm3, package_update: true}}
+    guest_agent: true
+    state: shutdown
+
 - name: Boot a kernel directly, and keep what it says
   strata.virt.libvirt_domain:
     name: tiny
@@ -149,7 +163,7 @@ restart_required:
   returned: always
   type: list
   elements: str
-  sample: [memory_max]
+  sample: [memory_max, "cpu[mode]"]
 resource:
   description: What the host has now. C(options) are as stored, C(running) as it runs.
   returned: always

@@ -147,7 +147,7 @@ class LibvirtVolume(Resource):
             facts["pool"] = {"active": pool.active, "type": pool.type, "path": pool.path}
         if self.target == "absent":
             if state.exists:
-                facts["users"] = pools.users(facts["path"])
+                facts["users"] = pools.users(self.pool, self.name, facts["path"])
                 facts["layers"] = pools.layers(self.pool, facts["path"])
             return replace(state, facts=facts)
         facts["missing"] = self.missing()
@@ -161,7 +161,7 @@ class LibvirtVolume(Resource):
             if image is not None:
                 facts["upload"] = {"format": image.format, "size": image.size, "on": image.backing}
         if state.exists and self.spec.get("capacity", 0) > (state.config["capacity"] or 0):
-            facts["users"] = pools.users(facts["path"])
+            facts["users"] = pools.users(self.pool, self.name, facts["path"])
         return replace(state, facts=facts)
 
     # What is to be done.

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -435,3 +437,51 @@ def test_a_volume_and_a_machine_have_to_be_there():
         plan(state(no_volumes=[("default", "a")]), disks=[{"pool": "default", "volume": "a"}])
     with pytest.raises(StrataError, match="machine: is no machine of this host's QEMU"):
         plan(state(newest=None), machine="q36")
+
+
+class Guest:
+    """An engine whose domain has an agent that has heard of cloud-init."""
+
+    def __init__(self, *said: str, code: int = 0) -> None:
+        self.said = list(said)
+        self.code = code
+        self.asked: list[str] = []
+
+    def running(self, name):
+        channel = (
+            "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' state='connected'/></channel>"
+        )
+        return RUNNING.replace("</devices>", f"{channel}</devices>")
+
+    def leases(self, name):
+        return ["192.0.2.7"]
+
+    def agent(self, name, command, timeout):
+        self.asked.append(json.loads(command)["execute"])
+        if self.asked[-1] == "guest-exec":
+            return '{"return": {"pid": 7}}'
+        words = base64.b64encode(f"status: {self.said.pop(0)}\n".encode()).decode()
+        return json.dumps({"return": {"exited": True, "exitcode": self.code, "out-data": words}})
+
+
+def waiting(guest, *words):
+    LibvirtDomain({"name": "probe", "wait_for": list(words), "wait_timeout": "5s"})._wait(guest)
+
+
+def test_it_waits_until_cloud_init_says_that_it_is_done():
+    guest = Guest("running", "done")
+    waiting(guest, "lease", "agent", "cloud_init")
+    assert guest.asked == ["guest-exec", "guest-exec-status"] * 2
+
+
+def test_what_failed_in_the_guest_is_said():
+    with pytest.raises(StrataError, match=r"cloud_init: failed in the guest.*cloud-init status --long"):
+        waiting(Guest("error", code=1), "cloud_init")
+
+
+def test_a_wait_that_is_in_vain_names_what_was_waited_for(monkeypatch):
+    guest = Guest()
+    monkeypatch.setattr(guest, "leases", lambda name: [])
+    resource = LibvirtDomain({"name": "probe", "wait_for": ["lease"], "wait_timeout": "0s"})
+    with pytest.raises(StrataError, match="wait_for: waited 0 seconds for its network to lease it an address"):
+        resource._wait(guest)

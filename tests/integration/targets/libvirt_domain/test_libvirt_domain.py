@@ -725,6 +725,8 @@ def test_a_lab_is_made_in_one_task_and_waited_for():
         assert virsh("vcpupin", "lab1").splitlines()[2:4] == [" 0      0", " 1      1"]
         again = call("stack", {"name": "strata-test-lab", "resources": entries, "prune": True})
         assert (again["changed"], again["restart_required"]) == (False, [])
+        with pytest.raises(Failed, match="lab1"):  # a disk in use
+            call("libvirt_volume", {"pool": "default", "name": "lab1.qcow2", "state": "absent"})
         grown = {**entries[-1]["libvirt_domain"], "vcpus": 3, "memory": "1500M", "wait_for": None}
         assert {one["effect"] for one in call("libvirt_domain", grown)["changes"]} == {"next_boot", "live"}
     finally:
