@@ -49,7 +49,7 @@ options:
         type: str
         choices: [unix, spicevmc, pty, qemu-vdagent]
       path:
-        description: The socket, with O(channels.type=unix). Without it libvirt chooses one.
+        description: The socket, with O(channels[].type=unix). Without it libvirt chooses one.
         type: str
   graphics:
     description:

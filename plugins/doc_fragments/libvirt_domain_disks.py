@@ -13,7 +13,7 @@ options:
       - Its disks of files, block devices and volumes and over a network, in the order that new ones are named in. Other
         disks are left alone.
       - Taking a disk out of the list takes it from the domain; what is on it stays.
-      - A disk is told from the others by its source, a C(cdrom) by its O(disks.target), whatever is in it.
+      - A disk is told from the others by its source, a C(cdrom) by its O(disks[].target), whatever is in it.
     type: list
     elements: dict
     suboptions:
@@ -21,7 +21,7 @@ options:
         description: The image, or a block device below C(/dev). It must exist.
         type: str
       pool:
-        description: The pool of O(disks.volume).
+        description: The pool of O(disks[].volume).
         type: str
       volume:
         description: A volume of a pool. It must exist.
@@ -58,7 +58,7 @@ options:
         type: str
         choices: ['off', 'on', unmap]
       io:
-        description: How requests are passed to the host. V(native) needs O(disks.cache) of V(none) or V(directsync).
+        description: How requests are passed to the host. V(native) needs O(disks[].cache) of V(none) or V(directsync).
         type: str
         choices: [threads, native, io_uring]
       iothread:

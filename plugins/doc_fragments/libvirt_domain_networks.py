@@ -28,11 +28,11 @@ options:
         description: QEMU's own network, through which the guest reaches others and nobody reaches it.
         type: bool
       direct_mode:
-        description: How cards on the same O(networks.direct) reach each other.
+        description: How cards on the same O(networks[].direct) reach each other.
         type: str
         choices: [bridge, vepa, private, passthrough]
       portgroup:
-        description: A group of O(networks.network).
+        description: A group of O(networks[].network).
         type: str
       model:
         description: The card. A new one is V(virtio).
@@ -77,7 +77,7 @@ options:
                 description: KiB a second, for a moment.
                 type: int
               burst:
-                description: KiB that may go at O(networks.bandwidth.inbound.peak).
+                description: KiB that may go at O(networks[].bandwidth.inbound.peak).
                 type: int
           outbound:
             description: What it sends.
@@ -90,6 +90,6 @@ options:
                 description: KiB a second, for a moment.
                 type: int
               burst:
-                description: KiB that may go at O(networks.bandwidth.outbound.peak).
+                description: KiB that may go at O(networks[].bandwidth.outbound.peak).
                 type: int
 """

@@ -316,6 +316,6 @@ class LibvirtVolume(Resource):
     def remove(self, engine: Shelf, plan: Plan) -> None:
         path = plan.state.facts.get("path")
         if path is not None:
-            self._refuse_users(engine.pools.users(path))
+            self._refuse_users(engine.pools.users(self.pool, self.name, path))
             self._refuse_layers(engine.pools.layers(self.pool, path))
         engine.pools.remove(self.pool, self.name)
