@@ -13,8 +13,14 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Makes a virtual machine (a domain) and keeps it as declared.
   - Changes only what is declared. Everything else in the domain's XML stays, whoever put it there.
-  - Memory and virtual cpus up to their maxima, virtio disks and network cards are changed while it runs.
+  - Memory and virtual cpus up to their maxima, pins and iothreads, virtio disks and network cards and what may go
+    through them are changed while it runs.
 extends_documentation_fragment:
+  - strata.virt.libvirt_domain_cpu
+  - strata.virt.libvirt_domain_machine
+  - strata.virt.libvirt_domain_disks
+  - strata.virt.libvirt_domain_networks
+  - strata.virt.libvirt_domain_devices
   - strata.virt.over_libvirt
   - strata.virt.converges
 requirements:
@@ -30,10 +36,13 @@ options:
     description:
       - V(running) makes it and starts it, V(shutdown) makes it and shuts it down, V(present) leaves it running or not.
       - V(destroyed) is V(shutdown), turned off at once.
+      - V(paused) makes it, starts it and stops its cpus; its memory stays where it is. V(saved) writes its memory to
+        the host's disk and turns it off; with V(running) it goes on from there. V(shutdown) lets what is saved go on
+        and shut down, V(destroyed) throws away what was saved.
       - V(absent), or V(undefined), turns it off and forgets it, with its saved memory, NVRAM, and the metadata of its
-        snapshots and checkpoints. Disks are never deleted.
+        snapshots and checkpoints. Disks are never deleted; the seed of O(cloud_init) is.
     type: str
-    choices: [running, shutdown, destroyed, present, absent, undefined]
+    choices: [running, shutdown, destroyed, paused, saved, present, absent, undefined]
     default: running
   restart:
     description:
@@ -51,6 +60,17 @@ options:
     description:
       - Turn it off where it does not shut down within O(timeout). Otherwise that is an error.
     type: bool
+  wait_for:
+    description:
+      - What to wait for after it was started. V(lease) is an address from a network of libvirt's, V(agent) its guest
+        agent, V(cloud_init) the end of what cloud-init does, which its guest agent tells.
+    type: list
+    elements: str
+  wait_timeout:
+    description:
+      - How long to wait for each of O(wait_for), as seconds or V(5m).
+    type: str
+    default: '300'
   domain_type:
     description:
       - V(kvm) runs it on the processor, V(qemu) emulates one. V(auto) is V(kvm) where it works, and what a new domain
@@ -66,6 +86,7 @@ options:
     description:
       - How much O(memory) can become while it runs. As much as O(memory) where it was never set apart.
     type: str
+    aliases: [max_memory]
   vcpus:
     description:
       - How many virtual cpus it has. A new one has 1.
@@ -76,85 +97,7 @@ options:
     description:
       - How many O(vcpus) can become while it runs. As many as O(vcpus) where it was never set apart.
     type: int
-  kernel:
-    description:
-      - A kernel on the host to boot directly.
-    type: str
-  initrd:
-    description:
-      - The initial RAM disk for O(kernel).
-    type: str
-  cmdline:
-    description:
-      - The command line for O(kernel).
-    type: str
-  disks:
-    description:
-      - Its disks of files and block devices, in the order that new ones are named in. Other disks, as of a storage
-        network, are left alone.
-      - Taking a disk out of the list takes it from the domain; the file stays.
-    type: list
-    elements: dict
-    suboptions:
-      file:
-        description: The image, or a block device below C(/dev). It must exist. Tells the disk from the others.
-        type: str
-        required: true
-      bus:
-        description: A new disk is V(virtio), a new V(cdrom) V(sata).
-        type: str
-        choices: [virtio, scsi, sata, ide, usb]
-      cache:
-        description: How the host caches it.
-        type: str
-        choices: [default, none, writeback, writethrough, directsync, unsafe]
-      discard:
-        description: Whether blocks that the guest discards are given back.
-        type: str
-        choices: [ignore, unmap]
-      io:
-        description: How requests are passed to the host.
-        type: str
-        choices: [threads, native, io_uring]
-      device:
-        description: A new one is a V(disk).
-        type: str
-        choices: [disk, cdrom]
-      format:
-        description: A new one is V(qcow2) where the name ends so, else V(raw). What is in the file is never looked at.
-        type: str
-        choices: [qcow2, raw]
-      read_only:
-        description: The guest can't write.
-        type: bool
-      target:
-        description: The name within libvirt, such as V(vda). A new one gets the first that is free.
-        type: str
-  networks:
-    description:
-      - Its cards on libvirt's networks and on bridges of the host. Other cards are left alone.
-    type: list
-    elements: dict
-    suboptions:
-      network:
-        description: A network of libvirt's. It must be active when the domain starts.
-        type: str
-      bridge:
-        description: A bridge of the host.
-        type: str
-      model:
-        description: The card. A new one is V(virtio).
-        type: str
-      mac:
-        description:
-          - Its address, which tells it from the others. Where it is not given, a card that is there keeps its own, and
-            a new one gets an address made from the host, the domain's name, the source and the place among the cards of
-            that source.
-        type: str
-  console_log:
-    description:
-      - A file on the host that the first serial port is logged to.
-    type: str
+    aliases: [max_vcpus]
   autostart:
     description:
       - Start it when the host boots.
@@ -176,6 +119,20 @@ EXAMPLES = r"""
 
 - name: Room to grow while it runs
   strata.virt.libvirt_domain: {name: vm2, memory: 512M, memory_max: 2G, vcpus: 1, vcpus_max: 4}
+
+- name: Processors of its own, a thread for its disk, and a seed for cloud-init
+  strata.virt.libvirt_domain:
+    name: vm3
+    memory: 512M
+    vcpus: 2
+    cpu: {mode: host-model}
+    iothreads: 1
+    cpu_tune: {vcpu_pins: {0: "0", 1: "1"}, emulator_pin: "0-1"}
+    disks: [{file: /var/lib/libvirt/images/base.qcow2, cache: none, io: native, iothread: 1}]
+    networks: [{network: default, queues: 2}]
+    cloud_init: {user_data: {hostname: vm3, package_update: true}}
+    guest_agent: true
+    state: shutdown
 
 - name: Boot a kernel directly, and keep what it says
   strata.virt.libvirt_domain:
@@ -206,7 +163,7 @@ restart_required:
   returned: always
   type: list
   elements: str
-  sample: [memory_max]
+  sample: [memory_max, "cpu[mode]"]
 resource:
   description: What the host has now. C(options) are as stored, C(running) as it runs.
   returned: always

@@ -10,18 +10,13 @@ from __future__ import annotations
 
 import io
 import re
-import string
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.field import Field
-
 NAMESPACE = "https://strata.virt/ns/1"
 MARK = f"{{{NAMESPACE}}}strata"
-
-Row = Mapping[str, Any]
 
 SKELETON = """<domain>
   <name/><metadata/><memory unit='KiB'/><vcpu>1</vcpu>
@@ -173,160 +168,15 @@ class ConsoleLog:
                     port.remove(log)
 
 
-class Devices:
-    """A list of devices of one type.
-
-    Args:
-        tag: Their element.
-        row: The Fields of an entry, each with its place within the element.
-        key: The natural key of an entry.
-    """
-
-    def __init__(self, tag: str, row: tuple[Field, ...], key: Callable[[Row], str]) -> None:
-        self.tag = tag
-        self.row = row
-        self.key = key
-
-    def fits(self, element: ET.Element) -> bool:
-        """Whether an entry can describe it; others are left alone."""
-        raise NotImplementedError
-
-    def fresh(self, root: ET.Element, row: Row) -> ET.Element:
-        """A new element, added to the devices."""
-        raise NotImplementedError
-
-    def elements(self, root: ET.Element) -> Iterator[tuple[str, ET.Element]]:
-        for element in root.iterfind(f"devices/{self.tag}"):
-            if self.fits(element):
-                yield self.key(self.entry(element)), element
-
-    def entry(self, element: ET.Element) -> dict[str, Any]:
-        values = {field.name: field.at.get(element) for field in self.row}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def find(self, root: ET.Element, key: str) -> ET.Element | None:
-        return dict(self.elements(root)).get(key)
-
-    def get(self, root: ET.Element) -> tuple[dict[str, Any], ...]:
-        return tuple(self.entry(element) for element in root.iterfind(f"devices/{self.tag}") if self.fits(element))
-
-    def put(self, root: ET.Element, rows: Any) -> None:
-        wanted = {self.key(row): row for row in rows or ()}
-        devices = child(root, "devices")
-        for key, element in list(self.elements(root)):
-            if key not in wanted:
-                devices.remove(element)
-        for key, row in wanted.items():
-            there = self.find(root, key)
-            self.patch(root, self.fresh(root, row) if there is None else there, row)
-
-    def patch(self, root: ET.Element, element: ET.Element, row: Row) -> None:
-        for field in self.row:
-            if field.name in row and field.at.get(element) != row[field.name]:
-                field.at.put(element, row[field.name])
-
-
-@dataclass(frozen=True)
-class _Source:
-    """The file or block device of a disk."""
-
-    def get(self, disk: ET.Element) -> str | None:
-        source = disk.find("source")
-        return None if source is None else source.get("file") or source.get("dev")
-
-    def put(self, disk: ET.Element, value: str) -> None:
-        kind, attribute = ("block", "dev") if value.startswith("/dev/") else ("file", "file")
-        disk.set("type", kind)
-        source = child(disk, "source")
-        for name in ("file", "dev"):
-            source.attrib.pop(name, None)
-        source.set(attribute, value)
-
-
-DISK_FILE = _Source()
-
-_PREFIX = {"virtio": "vd", "ide": "hd"}  # all others are sd
-
-
-class Disks(Devices):
-    """Disks of a file or a block device."""
-
-    def fits(self, element: ET.Element) -> bool:
-        return element.get("type") in ("file", "block") and DISK_FILE.get(element) is not None
-
-    def fresh(self, root: ET.Element, row: Row) -> ET.Element:
-        devices = child(root, "devices")
-        taken = _targets(devices)
-        disk = ET.SubElement(devices, "disk", {"type": "file", "device": str(row.get("device", "disk"))})
-        ET.SubElement(disk, "driver", {"name": "qemu"})
-        ET.SubElement(disk, "source")
-        ET.SubElement(disk, "target", {"dev": row.get("target") or _free(row["bus"], taken), "bus": row["bus"]})
-        if row["bus"] == "scsi" and devices.find("controller[@type='scsi']") is None:
-            # libvirt's own choice is an emulated LSI controller, which many builds of QEMU lack.
-            ET.SubElement(devices, "controller", {"type": "scsi", "model": "virtio-scsi"})
-        return disk
-
-    def patch(self, root: ET.Element, element: ET.Element, row: Row) -> None:
-        target, address = child(element, "target"), element.find("address")
-        moved = row.get("bus") not in (None, target.get("bus"))
-        if moved and "target" not in row:
-            target.set("dev", _free(row["bus"], _targets(child(root, "devices"))))
-        if moved and address is not None:
-            element.remove(address)  # an address belongs to a bus
-        super().patch(root, element, row)
-
-
-def _targets(devices: ET.Element) -> set[str]:
-    return {target.get("dev", "") for target in devices.iterfind("disk/target")}
-
-
-def _free(bus: str, taken: set[str]) -> str:
-    prefix = _PREFIX.get(bus, "sd")
-    names = (prefix + letter for letter in string.ascii_lowercase)
-    return next(name for name in names if name not in taken)
-
-
-class Networks(Devices):
-    """Network cards on a libvirt network or on a bridge of the host."""
-
-    def fits(self, element: ET.Element) -> bool:
-        return element.get("type") in ("network", "bridge") and element.find("mac") is not None
-
-    def fresh(self, root: ET.Element, row: Row) -> ET.Element:
-        card = ET.SubElement(child(root, "devices"), "interface", {"type": "network"})
-        for tag in ("mac", "source", "model"):
-            ET.SubElement(card, tag)
-        return card
-
-
-@dataclass(frozen=True)
-class Attached:
-    """What a network card is attached to: a ``network`` or a ``bridge``."""
-
-    type: str
-
-    def get(self, card: ET.Element) -> str | None:
-        source = card.find("source")
-        # A running card on a network shows the network's bridge, too.
-        return source.get(self.type) if source is not None and card.get("type") == self.type else None
-
-    def put(self, card: ET.Element, value: str | None) -> None:
-        if value is None:
-            return
-        card.set("type", self.type)
-        source = child(card, "source")
-        source.attrib.clear()
-        source.set(self.type, value)
-
-
 def mark(root: ET.Element) -> ET.Element | None:
     """What the collection has noted in a domain's metadata."""
     return root.find(f"metadata/{MARK}")
 
 
-def same_address(root: ET.Element, address: ET.Element) -> bool:
-    """Whether a device of the domain already has that address."""
-    return any(other.attrib == address.attrib for other in root.iterfind("devices/*/address"))
+def marked(root: ET.Element) -> ET.Element:
+    """The same, made where there is none; without an owner it is nobody's."""
+    found = mark(root)
+    return ET.SubElement(child(root, "metadata"), MARK) if found is None else found
 
 
 def running_memory(root: ET.Element) -> int:
@@ -346,6 +196,7 @@ def running_facts(root: ET.Element) -> dict[str, Any]:
         "memory_most": MEMORY[1].get(root),
         "memory_actual": Now(*MEMORY).get(root),
         "balloon": balloon is not None and balloon.get("model") != "none",
+        "scsi": root.find("devices/controller[@type='scsi']") is not None,
         "vcpus_most": VCPUS[1].get(root),
         # Those that it was started with can't be taken away while it runs.
         "vcpus_fixed": len(fixed) or Now(*VCPUS).get(root),

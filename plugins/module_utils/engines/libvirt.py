@@ -79,18 +79,19 @@ class Host:
     # Reading.
 
     def domains(self, names: set[str] | None) -> list[Domain]:
-        """The named domains, or all: two calls, and one or two more a domain."""
+        """The named domains, or all: three calls, and one or two more a domain."""
         api = self.api
         with self._doing("list the domains"):
             stats = self.connection.getAllDomainStats(api.VIR_DOMAIN_STATS_STATE, 0)
-            automatic = {
-                domain.name() for domain in self.connection.listAllDomains(api.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
-            }
+            automatic, saved = (
+                {domain.name() for domain in self.connection.listAllDomains(flag)}
+                for flag in (api.VIR_CONNECT_LIST_DOMAINS_AUTOSTART, api.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+            )
         found = []
         for domain, stat in stats:
             if names is None or domain.name() in names:
                 with self._vanishing():
-                    found.append(self._read(domain, stat["state.state"], automatic))
+                    found.append(self._read(domain, stat["state.state"], automatic, saved))
         return found
 
     @contextmanager
@@ -102,7 +103,7 @@ class Host:
             if error.get_error_code() != self.api.VIR_ERR_NO_DOMAIN:
                 raise StrataError(f"libvirt could not describe a domain: {error.get_error_message()}") from None
 
-    def _read(self, domain: Any, state: int, automatic: set[str]) -> Domain:
+    def _read(self, domain: Any, state: int, automatic: set[str], saved: set[str]) -> Domain:
         api = self.api
         status = {
             api.VIR_DOMAIN_SHUTOFF: "stopped",
@@ -113,9 +114,10 @@ class Host:
         # A local call: an inactive domain has no ID. One that crashed may be kept, or gone.
         active = domain.ID() != -1
         if not active:
-            status = "stopped"
-        stored = domain.XMLDesc(api.VIR_DOMAIN_XML_INACTIVE)
-        running = domain.XMLDesc(0) if active else None
+            status = "saved" if domain.name() in saved else "stopped"
+        # With what is secret in it: else a password that was changed would look as before.
+        stored = domain.XMLDesc(api.VIR_DOMAIN_XML_INACTIVE | api.VIR_DOMAIN_XML_SECURE)
+        running = domain.XMLDesc(api.VIR_DOMAIN_XML_SECURE) if active else None
         return Domain(domain.name(), stored, running, status, domain.name() in automatic)
 
     def networks(self) -> dict[str, bool]:
@@ -134,16 +136,41 @@ class Host:
 
     def addresses(self, name: str) -> list[str]:
         """The addresses of a running domain: those that libvirt leased to it, or else those that its agent tells."""
-        api = self.api
-        for source in (api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT):
-            try:
-                links = self.connection.lookupByName(name).interfaceAddresses(source, 0)
-            except api.libvirtError:  # it has no agent, or is gone
-                continue
-            found = [one["addr"] for link, told in links.items() if link != "lo" for one in told["addrs"] or ()]
-            if found:
-                return found
-        return []
+        return self.leases(name) or self._addresses(name, self.api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+
+    def leases(self, name: str) -> list[str]:
+        """The addresses that libvirt's own networks have leased to a running domain."""
+        return self._addresses(name, self.api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
+
+    def _addresses(self, name: str, source: int) -> list[str]:
+        try:
+            links = self.connection.lookupByName(name).interfaceAddresses(source, 0)
+        except self.api.libvirtError:  # it has no agent, or is gone
+            return []
+        return [one["addr"] for link, told in links.items() if link != "lo" for one in told["addrs"] or ()]
+
+    def has_volume(self, pool: str, name: str) -> bool:
+        """Whether a pool has a volume of that name, as far as libvirt knows."""
+        try:
+            self.connection.storagePoolLookupByName(pool).storageVolLookupByName(name)
+        except self.api.libvirtError:
+            return False
+        return True
+
+    def machine(self, word: str, domain_type: str) -> str | None:
+        """What libvirt makes of a machine type; None where the host has no such."""
+        try:
+            told = self.connection.getDomainCapabilities(None, None, word, domain_type, 0)
+        except self.api.libvirtError:
+            return None
+        found = re.search(r"<machine>([^<]+)</machine>", told)
+        return None if found is None else found.group(1)
+
+    def agent(self, name: str, command: str, timeout: int) -> str:
+        """What the guest agent of a running domain answers to a command, both as JSON."""
+        extra: Any = library("libvirt_qemu", "python3-libvirt")
+        with self._doing("ask its guest agent"):
+            return str(extra.qemuAgentCommand(self._domain(name), command, timeout, 0))
 
     def accelerated(self) -> bool:
         """Whether KVM really works: the processor has it and the kernel hands it out. Asked once.
@@ -182,7 +209,7 @@ class Host:
         """The XML of what runs; None where nothing does."""
         try:
             domain = self._domain(name)
-            return str(domain.XMLDesc(0)) if domain.isActive() else None
+            return str(domain.XMLDesc(self.api.VIR_DOMAIN_XML_SECURE)) if domain.isActive() else None
         except self.api.libvirtError as error:
             if error.get_error_code() == self.api.VIR_ERR_NO_DOMAIN:
                 return None
@@ -217,8 +244,26 @@ class Host:
             self._domain(name).setAutostart(int(on))
 
     def start(self, name: str) -> None:
+        """Start it, from its saved memory where it has one."""
         with self._doing("start it"):
             self._domain(name).create()
+
+    def start_paused(self, name: str) -> None:
+        with self._doing("start it"):
+            self._domain(name).createWithFlags(self.api.VIR_DOMAIN_START_PAUSED)
+
+    def pause(self, name: str) -> None:
+        with self._doing("pause it"):
+            self._domain(name).suspend()
+
+    def save(self, name: str) -> None:
+        """Write its memory to the host's disk, and turn it off; its next start goes on from there."""
+        with self._doing("save its memory"):
+            self._domain(name).managedSave(0)
+
+    def forget_saved(self, name: str) -> None:
+        with self._doing("forget its saved memory"):
+            self._domain(name).managedSaveRemove(0)
 
     def resume(self, name: str) -> None:
         """Let a paused one run; one that runs is fine."""
@@ -253,6 +298,53 @@ class Host:
     def set_vcpus(self, name: str, number: int) -> None:
         with self._doing("change its number of vcpus"):
             self._domain(name).setVcpusFlags(number, self.api.VIR_DOMAIN_AFFECT_LIVE)
+
+    def cpus(self) -> tuple[int, ...]:
+        """The cpus of the host that are online."""
+        with self._doing("ask for the host's cpus"):
+            _count, online, _number = self.connection.getCPUMap(0)
+        return tuple(number for number, on in enumerate(online) if on)
+
+    def pin(self, name: str, what: str, cpus: set[int], number: int = 0) -> None:
+        """Let a thread of a running domain run on some cpus of the host only.
+
+        Args:
+            name: The domain.
+            what: ``vcpu``, ``iothread`` or ``emulator``.
+            cpus: The host's cpus.
+            number: Which vcpu, from 0, or which iothread, from 1.
+        """
+        live = self.api.VIR_DOMAIN_AFFECT_LIVE
+        with self._doing(f"pin its {what}"):
+            bits = tuple(cpu in cpus for cpu in range(len(self.connection.getCPUMap(0)[1])))
+            domain = self._domain(name)
+            if what == "vcpu":
+                domain.pinVcpuFlags(number, bits, live)
+            elif what == "iothread":
+                domain.pinIOThread(number, bits, live)
+            else:
+                domain.pinEmulator(bits, live)
+
+    def set_scheduler(self, name: str, parameter: str, value: int) -> None:
+        with self._doing(f"set {parameter}"):
+            self._domain(name).setSchedulerParametersFlags({parameter: value}, self.api.VIR_DOMAIN_AFFECT_LIVE)
+
+    def set_iothreads(self, name: str, number: int) -> None:
+        """Have a running domain start iothreads, or end the last ones; one that a disk uses can't end."""
+        api = self.api
+        with self._doing("change its iothreads"):
+            domain = self._domain(name)
+            there = {thread[0] for thread in domain.ioThreadInfo(api.VIR_DOMAIN_AFFECT_LIVE)}
+            for thread in range(1, number + 1):
+                if thread not in there:
+                    domain.addIOThread(thread, api.VIR_DOMAIN_AFFECT_LIVE)
+            for thread in sorted(there, reverse=True):
+                if thread > number:
+                    domain.delIOThread(thread, api.VIR_DOMAIN_AFFECT_LIVE)
+
+    def set_iotune(self, name: str, target: str, limits: dict[str, int]) -> None:
+        with self._doing(f"limit what {target} may do"):
+            self._domain(name).setBlockIoTune(target, limits, self.api.VIR_DOMAIN_AFFECT_LIVE)
 
     def attach(self, name: str, device: str) -> None:
         with self._doing("attach a device"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core import files, progress
 from ..core.errors import StrataError
-from . import domain_xml
+from . import domain_devices, domain_xml
 from .libvirt_objects import NOTES, Objects
 
 FOLDERS = ("dir", "fs", "netfs")
@@ -142,14 +142,16 @@ class Pools(Objects):
         found = root.find("target/format")
         return str(root.findtext("target/path")), None if found is None else found.get("type")
 
-    def users(self, path: str) -> dict[str, str | None]:
-        """The domains that have a disk of that path, running or not, and who made each."""
+    def users(self, pool: str, name: str, path: str) -> dict[str, str | None]:
+        """The domains that have a volume as a disk, by its name or its path, running or not, and who made each."""
         found = {}
         for domain in self.domains(None):
             root = domain_xml.parse(domain.stored)
             sources = [root, *([domain_xml.parse(domain.running)] if domain.running else [])]
-            disks = [domain_xml.DISK_FILE.get(disk) for one in sources for disk in one.iterfind("devices/disk")]
-            if path in disks:
+            disks = [disk for one in sources for disk in one.iterfind("devices/disk")]
+            words = (domain_devices.InPool("pool"), domain_devices.InPool("volume"))
+            named = {tuple(word.get(disk) for word in words) for disk in disks}
+            if (pool, name) in named or path in map(domain_devices.DISK_FILE.get, disks):
                 marked = domain_xml.mark(root)
                 found[domain.name] = None if marked is None else marked.get("owner")
         return found

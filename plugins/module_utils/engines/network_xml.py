@@ -13,23 +13,12 @@ from typing import Any
 
 from ..core.field import Field
 from .domain_xml import Leaf, child, text_of
+from .xml_places import entry, patch
 
 Row = Mapping[str, Any]
 
 SKELETON = "<network><name/></network>"
 DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
-
-
-def yes(text: str) -> bool:
-    return text in ("yes", "on")
-
-
-def yes_no(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def on_off(value: bool) -> str:
-    return "on" if value else "off"
 
 
 def family(version: int) -> Callable[[ET.Element], ET.Element | None]:
@@ -55,18 +44,6 @@ def keep_only(root: ET.Element, tag: str, attribute: str, wanted: Iterable[str])
         at.put(ET.SubElement(root, tag), value)
 
 
-class Sole(Leaf):
-    """An attribute whose element goes with its last one: libvirt refuses it empty."""
-
-    def put(self, root: ET.Element, value: Any) -> None:
-        super().put(root, value)
-        element = root.find(self.path)
-        if element is not None and not element.attrib and not len(element):
-            above = root.find(self.path.rpartition("/")[0] or ".")
-            if above is not None:
-                above.remove(element)
-
-
 @dataclass(frozen=True)
 class Address:
     """An address with its prefix, as one value; libvirt takes a netmask for it, too."""
@@ -85,32 +62,6 @@ class Address:
         element.set("prefix", prefix)
         if ":" in address:
             element.set("family", "ipv6")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Several values of one element; without the element, None."""
-
-    path: str
-    row: tuple[Field, ...]
-
-    def get(self, root: ET.Element) -> dict[str, Any] | None:
-        element = root.find(self.path)
-        return None if element is None else entry(self.row, element)
-
-    def put(self, root: ET.Element, value: Row | None) -> None:
-        """None, or nothing, takes the element away."""
-        above, _slash, tag = self.path.rpartition("/")
-        parent = root
-        for step in filter(None, above.split("/")):
-            parent = child(parent, step)
-        if value:
-            patch(self.row, child(parent, tag), value)
-            return
-        for element in parent.findall(tag):
-            parent.remove(element)
-        if above and parent is not root and not len(parent) and not parent.attrib:
-            root.remove(parent)
 
 
 @dataclass(frozen=True)
@@ -316,17 +267,6 @@ def place(root: ET.Element, within: Callable[[ET.Element], ET.Element | None]) -
     """Which ``<ip>`` of a network that is, from 0; -1 where there is none."""
     element = within(root)
     return -1 if element is None else root.findall("ip").index(element)
-
-
-def entry(row: Iterable[Field], element: ET.Element) -> dict[str, Any]:
-    values = {field.name: field.at.get(element) for field in row if field.at}
-    return {name: value for name, value in values.items() if value not in (None, {}, ())}
-
-
-def patch(row: Iterable[Field], element: ET.Element, values: Row) -> None:
-    for field in row:
-        if field.at and field.name in values and field.at.get(element) != values[field.name]:
-            field.at.put(element, values[field.name])
 
 
 @dataclass(frozen=True)

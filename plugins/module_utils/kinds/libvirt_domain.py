@@ -4,30 +4,38 @@
 
 from __future__ import annotations
 
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, INT, LINE, PATH, TEXT
+from ..core.codec import BOOL, INT, LINE, PATH, SECONDS, TEXT, WORDS
 from ..core.errors import StrataError
 from ..core.field import Field, Role
-from ..core.plan import Change, Effect, Layer, Plan, State
+from ..core.plan import Change, Effect, Plan, State
 from ..core.resource import Thing
-from ..core.waiting import until
 from ..engines import domain_xml
-from ..engines.domain_xml import MEMORY, NAMESPACE, VCPUS, ConsoleLog, Disks, Leaf, Networks, Now
+from ..engines.domain_xml import MEMORY, VCPUS, ConsoleLog, Leaf, Now
 from ..engines.libvirt import DEFAULT, Domain, Host
-from . import libvirt_devices
-from .libvirt_fields import DISK, GUEST_MEMORY, NETWORK, at_least_one, disk_key, network_key, ordered
+from . import libvirt_domain_cpu as cpus
+from . import libvirt_domain_devices as devices
+from . import libvirt_domain_disks as disks
+from . import libvirt_domain_machine as machines
+from . import libvirt_domain_networks as networks
+from . import libvirt_domain_seed as seeds
+from .libvirt_domain_fields import GUEST_MEMORY, at_least_one
+from .libvirt_domain_live import WAITS, RunningDomain
 from .libvirt_stored import StoredXml
 
-_BALLOON_STILL = 2.0  # seconds without an answer; QEMU reports a moving balloon once a second
+
+def _waits(words: tuple[str, ...]) -> None:
+    wrong = sorted(set(words) - set(WAITS))
+    if wrong:
+        raise ValueError(f"has {', '.join(wrong)}: write {', '.join(WAITS)}")
 
 
-class LibvirtDomain(StoredXml):
+class LibvirtDomain(RunningDomain, StoredXml):
     kind = "libvirt_domain"
     rank = 60
     layered = True
@@ -35,6 +43,8 @@ class LibvirtDomain(StoredXml):
         "running": "running",
         "shutdown": "stopped",
         "destroyed": "stopped",
+        "paused": "paused",
+        "saved": "saved",
         "present": None,
         "absent": "absent",
         "undefined": "absent",
@@ -42,45 +52,53 @@ class LibvirtDomain(StoredXml):
     busy = frozenset({"running", "paused", "suspended"})
     moves = {
         ("stopped", "running"): ("start",),
+        ("stopped", "paused"): ("start_paused",),
+        ("stopped", "saved"): ("start", "save"),
         ("running", "stopped"): ("stop",),
+        ("running", "paused"): ("pause",),
+        ("running", "saved"): ("save",),
         ("paused", "running"): ("resume",),
         ("paused", "stopped"): ("stop",),
+        ("paused", "saved"): ("save",),
+        ("saved", "running"): ("start",),
+        ("saved", "paused"): ("start_paused",),
+        ("saved", "stopped"): ("stop_saved",),
         ("suspended", "running"): ("wake",),
+        ("suspended", "paused"): ("wake", "pause"),
+        ("suspended", "saved"): ("wake", "save"),
         ("suspended", "stopped"): ("stop",),
         ("crashed", "running"): ("destroy", "start"),
+        ("crashed", "paused"): ("destroy", "start_paused"),
+        ("crashed", "saved"): ("destroy", "start", "save"),
         ("crashed", "stopped"): ("destroy",),
     }
     fields = (
         policy.name(),
-        policy.state("running", "shutdown", "destroyed", "present", "absent", "undefined"),
+        policy.state("running", "shutdown", "destroyed", "paused", "saved", "present", "absent", "undefined"),
         policy.restart(),
         policy.timeout(60),
         Field("force", BOOL, role=Role.POLICY),
+        Field("wait_for", WORDS, role=Role.POLICY, check=_waits),
+        Field("wait_timeout", SECONDS, role=Role.POLICY, given="300"),
         Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("domain_type", TEXT, Leaf("", "type"), Effect.RESTART, choices=("auto", "kvm", "qemu"), default="auto"),
         Field("memory", GUEST_MEMORY, Now(*MEMORY), Effect.LIVE),
-        Field("memory_max", GUEST_MEMORY, MEMORY[1], Effect.RESTART),
+        Field("memory_max", GUEST_MEMORY, MEMORY[1], Effect.RESTART, aliases=("max_memory",)),
         Field("vcpus", INT, Now(*VCPUS), Effect.LIVE, default=1, check=at_least_one),
-        Field("vcpus_max", INT, VCPUS[1], Effect.RESTART, check=at_least_one),
-        Field("kernel", PATH, Leaf("os/kernel"), Effect.RESTART),
-        Field("initrd", PATH, Leaf("os/initrd"), Effect.RESTART),
-        Field("cmdline", LINE, Leaf("os/cmdline"), Effect.RESTART),
-        Field("disks", ordered(disk_key, *DISK), Disks("disk", DISK, disk_key), Effect.LIVE, default=()),
-        Field(
-            "networks",
-            ordered(network_key, *NETWORK),
-            Networks("interface", NETWORK, network_key),
-            Effect.LIVE,
-            default=(),
-        ),
+        Field("vcpus_max", INT, VCPUS[1], Effect.RESTART, check=at_least_one, aliases=("max_vcpus",)),
+        *cpus.FIELDS,
+        *machines.FIELDS,
+        disks.FIELD,
+        seeds.FIELD,
+        networks.FIELD,
         Field("console_log", PATH, ConsoleLog(), Effect.RESTART),
+        *devices.FIELDS,
         Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
     )
 
     def check(self) -> None:
-        for row in self.spec.get("networks", ()):
-            if ("network" in row) == ("bridge" in row):
-                raise StrataError("names either a network or a bridge", option="networks", value=row)
+        disks.check(self.spec.get("disks", ()))
+        networks.check(self.spec.get("networks", ()))
         for option, what in (("disks", "file"), ("disks", "target"), ("networks", "mac")):
             values = [row[what] for row in self.spec.get(option, ()) if what in row]
             twice = sorted({value for value in values if values.count(value) > 1})
@@ -90,6 +108,21 @@ class LibvirtDomain(StoredXml):
             most, now = self.spec.get(f"{option}_max"), self.spec.get(option)
             if most is not None and now is not None and most < now:
                 raise StrataError(f"is less than {option}", option=f"{option}_max", value=self.options[f"{option}_max"])
+        for part in (cpus, machines, devices):
+            part.check(self.spec)
+        self._check_waits()
+
+    def _check_waits(self) -> None:
+        rows = self.spec.get("networks")
+        for word in self.spec.get("wait_for", ()):
+            if word == "lease" and rows is not None and not any("network" in row for row in rows):
+                raise StrataError(
+                    "lease comes from a network of libvirt's, and it has a card on none", option="wait_for"
+                )
+            if word != "lease" and self.spec.get("guest_agent") is False:
+                raise StrataError(
+                    f"{word} is told by the guest agent", option="wait_for", hint="Write guest_agent: true"
+                )
 
     # Reading.
 
@@ -118,6 +151,7 @@ class LibvirtDomain(StoredXml):
             root = domain_xml.parse(domain.running)
             live = {field.name: field.at.get(root) for field in cls.fields if field.at}
             live["memory"] = domain_xml.running_memory(root)
+            live["cpu"] = cls.field("cpu").at.running(root, config["cpu"])
             facts.update(domain_xml.running_facts(root))
         marked = domain_xml.mark(stored)
         owner = None if marked is None else marked.get("owner")
@@ -133,12 +167,17 @@ class LibvirtDomain(StoredXml):
         }
 
     def files(self) -> list[tuple[str, str]]:
-        disks = [("disks.file", row["file"]) for row in self.spec.get("disks", ())]
-        return disks + [(option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec]
+        named = [("disks.file", row["file"]) for row in self.spec.get("disks", ()) if "file" in row]
+        named += [("filesystems.source", row["source"]) for row in self.spec.get("filesystems", ())]
+        return named + [(option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec]
+
+    def _volumes(self) -> list[tuple[str, str]]:
+        return [(row["pool"], row["volume"]) for row in self.spec.get("disks", ()) if "volume" in row]
 
     def needs(self) -> list[Thing]:
-        networks = [row["network"] for row in self.spec.get("networks", ()) if "network" in row]
-        return [*super().needs(), *(("libvirt_network", name) for name in networks)]
+        nets = [row["network"] for row in self.spec.get("networks", ()) if "network" in row]
+        volumes = [("libvirt_volume", f"{pool}/{volume}") for pool, volume in self._volumes()]
+        return [*super().needs(), *volumes, *(("libvirt_network", name) for name in nets)]
 
     def observe(self, engine: Host, state: State) -> State:
         if self.target == "absent":
@@ -147,18 +186,45 @@ class LibvirtDomain(StoredXml):
             **state.facts,
             "kvm": engine.accelerated(),
             "missing": self.missing(),
-            "seed": libvirt_devices.seed(),
+            "seed": networks.seed(),
         }
         if any("network" in row for row in self.spec.get("networks", ())):
             promised = {name: True for sort, name in self.promised if sort == "libvirt_network"}
             facts["networks"] = {**engine.networks(), **promised}
-        return replace(state, facts=facts)
+        if "cpu_tune" in self.spec:
+            facts["cpus"] = engine.cpus()
+        there = {disks.source(row) for row in state.config.get("disks", ())}
+        facts["no_volumes"] = [
+            (pool, volume)
+            for pool, volume in self._volumes()
+            # What it has was there: asking again would cost a call for each.
+            if f"{pool}/{volume}" not in there
+            and ("libvirt_volume", f"{pool}/{volume}") not in self.promised
+            and not engine.has_volume(pool, volume)
+        ]
+        if "machine" in self.spec:
+            facts["newest"] = self._newest(engine, state)
+        config = dict(state.config)
+        if state.exists and "cloud_init" in self.spec:
+            used = [layer.get("cloud_init") for layer in (config, state.live or {})]
+            if not seeds.whole(self.name, used[0]) or seeds.stale(self.name, used):
+                config["cloud_init"] = None  # it names a seed that isn't there, or left another one behind
+        return replace(state, config=config, facts=facts)
+
+    def _newest(self, engine: Host, state: State) -> str | None:
+        wanted: str = self.spec["machine"]
+        there: str | None = state.config.get("machine")
+        kept = machines.machine(wanted, there, None)
+        return there if kept == there else engine.machine(wanted, "qemu")
 
     @classmethod
     def export(cls, name: str, state: State) -> dict[str, Any]:
         tied = {f"{option}_max" for option in ("memory", "vcpus")}
         tied = {most for most in tied if state.config.get(most) == state.config.get(most.replace("_max", ""))}
-        return super().export(name, replace(state, config={**state.config, **dict.fromkeys(tied)}))
+        options = super().export(name, replace(state, config={**state.config, **dict.fromkeys(tied)}))
+        for row in options.get("graphics", ()):
+            row.pop("password", None)  # nobody's to read
+        return options
 
     # Planning.
 
@@ -175,10 +241,16 @@ class LibvirtDomain(StoredXml):
                 raise StrataError(f"is less than {option}", option=f"{option}_max", value=most)
             if f"{option}_max" in values and most is None:  # it was declared, and no longer is
                 values[f"{option}_max"] = now
+        if values.get("machine", "") is None:
+            del values["machine"]  # another one would take other devices, too
+        if values.get("machine"):
+            values["machine"] = machines.machine(
+                values["machine"], state.config.get("machine"), state.facts.get("newest")
+            )
         if values.get("disks"):
-            values["disks"] = libvirt_devices.disks(values["disks"], state)
+            values["disks"] = disks.completed(values["disks"], state)
         if values.get("networks"):
-            values["networks"] = libvirt_devices.networks(values["networks"], state, self.name)
+            values["networks"] = networks.completed(values["networks"], state, self.name)
         return values
 
     def plan(self, state: State) -> Plan:
@@ -192,6 +264,23 @@ class LibvirtDomain(StoredXml):
             if not option.startswith("disks"):
                 way_out = "Correct the path"
             raise StrataError("there is no such file on this host", option=option, value=path, hint=way_out)
+        for pool, volume in state.facts.get("no_volumes", ()):
+            hint = f"Make it first, as with libvirt_volume, or see what there is: virsh vol-list {pool}"
+            raise StrataError(
+                f"there is no such volume in the pool {pool}", option="disks.volume", value=volume, hint=hint
+            )
+        if "machine" in self.spec and not state.facts.get("newest", True):
+            raise StrataError(
+                "is no machine of this host's QEMU",
+                option="machine",
+                value=self.spec["machine"],
+                hint="See what there is: virsh domcapabilities, qemu-system-x86_64 -machine help",
+            )
+        cpus.check_pins(self.spec, state)
+        devices.check_shared(self.spec, state)
+        self._check_networks(state)
+
+    def _check_networks(self, state: State) -> None:
         networks = state.facts.get("networks", {})
         here = {row.get("network") for row in (state.live or {}).get("networks", ())}
         for name in [row["network"] for row in self.spec.get("networks", ()) if "network" in row]:
@@ -212,21 +301,18 @@ class LibvirtDomain(StoredXml):
             return Effect.LIVE if within and facts["balloon"] else Effect.RESTART
         if change.field == "vcpus":
             return Effect.LIVE if facts["vcpus_fixed"] <= change.after <= facts["vcpus_most"] else Effect.RESTART
-        if change.field == "disks":
-            row = change.after if change.before is None else change.before
-            plugged = change.before is None or change.after is None
-            return Effect.LIVE if plugged and row.get("bus", "virtio") == "virtio" else Effect.RESTART
-        if change.field == "networks" and change.before is not None and change.after is not None:
-            moved = {name for name in change.after if change.after[name] != change.before.get(name)}
-            return Effect.LIVE if moved <= {"network", "bridge"} else Effect.RESTART
-        return change.effect
+        part = {"disks": disks, "networks": networks, "cpu_tune": cpus, "iothreads": cpus}.get(change.field)
+        if part is None and change.field in ("hostdevs", "channels", "graphics"):
+            part = devices
+        return change.effect if part is None else part.cost(change, state)
 
     # Doing.
 
     def create(self, engine: Host, plan: Plan) -> None:
+        self._seed()
         root = domain_xml.parse(domain_xml.SKELETON)
         domain_xml.child(root, "name").text = self.name
-        ET.SubElement(domain_xml.child(root, "metadata"), domain_xml.MARK, {"owner": self.owner})
+        domain_xml.marked(root).set("owner", self.owner)
         self._put(root, plan.want)
         engine.define(domain_xml.text_of(root))
         lost = self._lost(engine, plan.want)
@@ -236,111 +322,36 @@ class LibvirtDomain(StoredXml):
         if plan.want.get("autostart"):
             engine.set_autostart(self.name, True)
 
+    def configure(self, engine: Host, plan: Plan) -> None:
+        self._seed()
+        super().configure(engine, plan)
+        self._tidy(engine)
+
+    def _seed(self) -> None:
+        if "cloud_init" in self.spec:
+            seeds.write(self.name, self.options["cloud_init"])
+
+    def _tidy(self, engine: Host) -> None:
+        """Take away the seeds that neither what is stored nor what runs names any more."""
+        if seeds.stale(self.name, ()):
+            texts = filter(None, (engine.stored(self.name), engine.running(self.name)))
+            seeds.remove(self.name, [self.field("cloud_init").at.get(domain_xml.parse(text)) for text in texts])
+
     def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            if self.field(name).at:
-                self.field(name).at.put(root, value)
-
-    def update(self, engine: Host, plan: Plan) -> None:
-        due = [change for change in plan.changes if change.layer is Layer.LIVE and change.effect is Effect.LIVE]
-        # What goes makes room for what comes.
-        for change in sorted(due, key=lambda change: change.after is not None):
-            if change.field == "memory":
-                self._balloon(engine, plan.want["memory"])
-            elif change.field == "vcpus":
-                engine.set_vcpus(self.name, plan.want["vcpus"])
-            elif change.key is not None:
-                self._plug(engine, change)
-
-    def _balloon(self, engine: Host, size: int) -> None:
-        """Ask the guest for memory, see whether it answers, and note both: a guest without a driver never does.
-
-        What was asked can't be read back from libvirt or QEMU, only what the guest did.
-        """
-        engine.set_memory(self.name, size // 1024)
-        stayed, since = self._actual(engine), time.monotonic()
-        while stayed != size and time.monotonic() - since < _BALLOON_STILL:
-            time.sleep(0.1)
-            now = self._actual(engine)
-            if now != stayed:
-                stayed, since = now, time.monotonic()
-        attributes = {"asked": str(size // 1024), "stayed": str(stayed // 1024)}
-        running = engine.running(self.name)
-        noted = None if running is None else domain_xml.mark(domain_xml.parse(running))
-        if noted is not None and "owner" in noted.attrib:
-            attributes["owner"] = noted.attrib["owner"]
-        text = domain_xml.text_of(ET.Element("strata", attributes))
-        engine.note(self.name, text, "strata", NAMESPACE)
-
-    def _actual(self, engine: Host) -> int:
-        running = engine.running(self.name)
-        if running is None:
-            raise StrataError("stopped running while its memory was changed")
-        return int(self.field("memory").at.get(domain_xml.parse(running)))
-
-    def _plug(self, engine: Host, change: Change) -> None:
-        """Attach, detach or change one device of the running domain."""
-        devices, key = self.field(change.field).at, str(change.key)
-        live = domain_xml.parse(engine.running(self.name) or domain_xml.SKELETON)
-        stored = domain_xml.parse(engine.stored(self.name))
-        if change.after is None:
-            element = devices.find(live, key)
-            if element is not None:
-                engine.detach(self.name, domain_xml.text_of(element))
-                self._wait_detached(engine, change, key)
-        elif change.before is None:
-            element = devices.find(stored, key)
-            address = element.find("address")
-            if address is not None and domain_xml.same_address(live, address):
-                element.remove(address)
-            engine.attach(self.name, domain_xml.text_of(element))
-        else:
-            element = devices.find(live, key)
-            devices.patch(live, element, self.field(change.field).keyed(devices.get(stored))[key])
-            engine.change(self.name, domain_xml.text_of(element))
-
-    def _wait_detached(self, engine: Host, change: Change, key: str) -> None:
-        devices = self.field(change.field).at
-
-        def gone() -> bool:
-            running = engine.running(self.name)
-            return running is None or devices.find(domain_xml.parse(running), key) is None
-
-        try:
-            until(gone, f"the guest to let go of {change.name}", self.spec["timeout"])
-        except StrataError as error:
-            error.hint = "A guest that takes no ACPI requests keeps them until it stops: restart: always"
-            raise
+        super()._put(root, values)
+        # libvirt takes either an order of sorts of devices, or one of devices.
+        if values.get("boot"):
+            for device in root.iterfind("devices/*"):
+                for order in device.findall("boot"):
+                    device.remove(order)
+        elif root.find("devices/*/boot") is not None:
+            self.field("boot").at.put(root, None)
 
     def start(self, engine: Host, plan: Plan) -> None:
-        engine.start(self.name)
-        size = plan.want.get("memory")
-        if size is not None and self._actual(engine) != size:  # it starts with its maximum, and gives the rest back
-            self._balloon(engine, size)
-
-    def resume(self, engine: Host, plan: Plan) -> None:
-        engine.resume(self.name)
-
-    def wake(self, engine: Host, plan: Plan) -> None:
-        engine.wake(self.name)
-
-    def destroy(self, engine: Host, plan: Plan) -> None:
-        engine.destroy(self.name)
-
-    def stop(self, engine: Host, plan: Plan) -> None:
-        if self.spec.get("state") == "destroyed" or plan.state.status != "running":
-            engine.destroy(self.name)  # what is paused can't answer
-            return
-        engine.shutdown(self.name)
-        try:
-            until(lambda: engine.running(self.name) is None, "the guest to shut down", self.spec["timeout"])
-        except StrataError as error:
-            if not self.spec.get("force"):
-                error.option = "timeout"
-                error.hint = "One that takes no ACPI requests never does; force: true turns it off after the timeout"
-                raise
-            engine.destroy(self.name)
+        super().start(engine, plan)
+        self._tidy(engine)
 
     def remove(self, engine: Host, plan: Plan) -> None:
         engine.destroy(self.name)
         engine.undefine(self.name)
+        seeds.remove(self.name, ())

@@ -19,22 +19,9 @@ from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_networks import Networks
 from ..engines.network_values import Attributes
-from ..engines.network_xml import (
-    SKELETON,
-    Forward,
-    Interfaces,
-    Ip,
-    Options,
-    Ranges,
-    Rows,
-    Sole,
-    Tags,
-    family,
-    on_off,
-    yes,
-    yes_no,
-)
+from ..engines.network_xml import SKELETON, Forward, Interfaces, Ip, Options, Ranges, Rows, Tags, family
 from ..engines.xml_leaves import Leaves
+from ..engines.xml_places import Sole, on_off, yes, yes_no
 from . import libvirt_network_fields as words
 from . import libvirt_xml
 from .libvirt_stored import STATES, LibvirtStored

@@ -14,7 +14,8 @@ from ..core.errors import StrataError
 from ..core.field import Field, structure, table
 from ..engines.domain_xml import Leaf
 from ..engines.network_values import Attributes, Functions, Lease
-from ..engines.network_xml import Address, Group, Names, Sole, Span, Tags, yes, yes_no
+from ..engines.network_xml import Address, Names, Span, Tags
+from ..engines.xml_places import Group, Sole, yes, yes_no
 
 Row = Mapping[str, Any]
 

@@ -20,9 +20,10 @@ from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import FOLDERS, Pools
 from ..engines.network_values import Attributes
-from ..engines.network_xml import Group, Names, Sole, yes, yes_no
+from ..engines.network_xml import Names
 from ..engines.pool_xml import Hosts, MountOptions
 from ..engines.xml_leaves import Leaves
+from ..engines.xml_places import Group, Sole, yes, yes_no
 from . import libvirt_xml
 from .libvirt_stored import STATES, LibvirtStored
 

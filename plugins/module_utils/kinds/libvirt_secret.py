@@ -22,8 +22,8 @@ from ..engines import domain_xml
 from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_secrets import USAGES, Secret, Secrets
-from ..engines.network_xml import yes, yes_no
 from ..engines.xml_leaves import Leaves
+from ..engines.xml_places import yes, yes_no
 from . import libvirt_xml
 from .libvirt_stored import LibvirtDefined
 

@@ -190,7 +190,7 @@ class LibvirtVolume(FromXml):
             facts["pool"] = {"active": pool.active, "type": pool.type, "path": pool.path}
         if self.target == "absent":
             if state.exists:
-                facts["users"] = pools.users(facts["path"])
+                facts["users"] = pools.users(self.pool, self.name, facts["path"])
                 facts["layers"] = pools.layers(self.pool, facts["path"])
             return replace(state, facts=facts)
         facts["missing"] = self.missing()
@@ -204,7 +204,7 @@ class LibvirtVolume(FromXml):
             if facts["upload"] is not None:
                 sources.check_sum(path, self.spec.get("checksum"))
         if state.exists and self.spec.get("capacity", state.config["capacity"]) != state.config["capacity"]:
-            facts["users"] = pools.users(facts["path"])
+            facts["users"] = pools.users(self.pool, self.name, facts["path"])
         return replace(state, facts=facts)
 
     # What is to be done.
@@ -376,6 +376,6 @@ class LibvirtVolume(FromXml):
     def remove(self, engine: Shelf, plan: Plan) -> None:
         path = plan.state.facts.get("path")
         if path is not None:
-            self._refuse_users(engine.pools.users(path))
+            self._refuse_users(engine.pools.users(self.pool, self.name, path))
             self._refuse_layers(engine.pools.layers(self.pool, path))
         engine.pools.remove(self.pool, self.name, wipe=self.spec["wipe"] or bool(self.applied.get("wipe")))

@@ -71,6 +71,7 @@ def test_what_is_stored_is_read():
             "device": "disk",
             "format": "qcow2",
             "read_only": False,
+            "shareable": False,
             "target": "vda",
         },
     )

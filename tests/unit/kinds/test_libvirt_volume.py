@@ -125,7 +125,7 @@ class Pools:
     def size(self, pool, name):
         return self.now
 
-    def users(self, path):
+    def users(self, _pool, _name, path):
         return {}
 
     def layers(self, pool, path):

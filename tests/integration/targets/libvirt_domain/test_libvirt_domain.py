@@ -1,92 +1,28 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt_domain, looked at through virsh."""
+"""libvirt_domain, as it is stored: nothing has to start for it."""
 
 from __future__ import annotations
 
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-import yaml
 
-from playbooks.files import content
-from tests.lab.convergence import Case, Convergence
-from tests.lab.driver import Failed, Killed, call, run
-
-IMAGES = Path("/var/lib/libvirt/images")
-DISK, OTHER = IMAGES / "strata-test.qcow2", IMAGES / "strata-test-data.raw"
-LOG = Path("/var/log/libvirt/qemu/strata-test-console.log")
-HOST = "engines.libvirt.Host"
-VERBS = (
-    "define",
-    "undefine",
-    "set_autostart",
-    "start",
-    "destroy",
-    "set_memory",
-    "set_vcpus",
-    "attach",
-    "detach",
-    "note",
+from tests.lab.convergence import Case, Convergence, Harness
+from tests.lab.driver import Failed, call
+from tests.lab.libvirt_domains import (
+    DISK,
+    IMAGES,
+    LOG,
+    OTHER,
+    SEEDS,
+    TOUCHES,
+    document,
+    edit,
+    look,
+    virsh,
 )
-TOUCHES = tuple(f"{HOST}.{verb}" for verb in VERBS)
-
-
-def virsh(*words: str, **more) -> str:
-    return run("virsh", *words, **more)
-
-
-def document(name: str, *flags: str) -> ET.Element:
-    return ET.fromstring(virsh("dumpxml", *flags, name))
-
-
-def described(root: ET.Element) -> dict:
-    disks = root.findall("devices/disk")
-    return {
-        "memory": [root.findtext("currentMemory"), root.findtext("memory")],
-        "vcpus": [root.find("vcpu").get("current"), root.findtext("vcpu")],
-        "disks": [[disk.find("source").get("file"), dict(disk.find("driver").attrib)] for disk in disks],
-        "targets": [dict(disk.find("target").attrib) for disk in disks],
-        "networks": [
-            [card.find("source").get("network"), card.find("model").get("type"), card.find("mac").get("address")]
-            for card in root.findall("devices/interface")
-        ],
-        "cmdline": root.findtext("os/cmdline"),
-        "log": [log.get("file") for log in root.findall("devices/serial/log")],
-    }
-
-
-def look(name: str) -> dict | None:
-    if name not in virsh("list", "--all", "--name").split():
-        return None
-    info = virsh("dominfo", name)
-    autostart = "enable" in next(line for line in info.splitlines() if line.startswith("Autostart"))
-    return {**described(document(name, "--inactive")), "autostart": autostart, "state": virsh("domstate", name)}
-
-
-def edit(name: str, old: str, new: str) -> None:
-    text = virsh("dumpxml", "--inactive", name)
-    assert old in text
-    file = Path("/tmp/strata-test.xml")
-    file.write_text(text.replace(old, new))
-    virsh("define", str(file))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings():
-    run("qemu-img", "create", "-q", "-f", "qcow2", str(DISK), "64M")
-    run("qemu-img", "create", "-q", "-f", "raw", str(OTHER), "16M")
-    was_active = "default" in virsh("net-list", "--name").split()
-    if not was_active:
-        virsh("net-start", "default")
-    yield
-    if not was_active:
-        virsh("net-destroy", "default")
-    for file in (DISK, OTHER, LOG):
-        file.unlink(missing_ok=True)
-
 
 DRIVER = {"name": "qemu", "type": "qcow2", "cache": "none", "discard": "unmap"}
 
@@ -107,6 +43,12 @@ class TestStored(Convergence):
             "networks": [{"network": "default", "model": "virtio"}],
             "console_log": str(LOG),
             "autostart": True,
+            "title": "a test",
+            "cpu": {"mode": "host-model", "features": {"vmx": "disable"}},
+            "iothreads": 2,
+            "cpu_tune": {"vcpu_pins": {0: "0"}, "emulator_pin": "0-1", "iothread_pins": {1: "1"}, "shares": 512},
+            "cloud_init": {"user_data": {"hostname": "first"}},
+            "guest_agent": True,
         },
         b={
             "state": "shutdown",
@@ -116,6 +58,10 @@ class TestStored(Convergence):
             "disks": [{"file": str(DISK), "cache": "writeback"}, {"file": str(OTHER), "bus": "sata"}],
             "networks": [],
             "autostart": False,
+            "cpu": {"mode": "custom", "model": "Nehalem"},
+            "iothreads": 1,
+            "cpu_tune": {"vcpu_pins": {1: "1"}},
+            "cloud_init": {"user_data": {"hostname": "second"}},
         },
         look=look,
         seen_a={
@@ -126,13 +72,28 @@ class TestStored(Convergence):
             "targets": [{"dev": "vda", "bus": "virtio"}],
             "log": [str(LOG)],
             "autostart": True,
+            "title": "a test",
+            "features": {"vmx": "disable"},
+            "iothreads": "2",
+            "channels": ["org.qemu.guest_agent.0"],
+            "seeds": ["first"],
         },
-        seen_b={"memory": ["307200", "307200"], "networks": [], "autostart": False},
+        seen_b={
+            "memory": ["307200", "307200"],
+            "networks": [],
+            "autostart": False,
+            "features": {},
+            "iothreads": "1",
+            "seeds": ["second"],
+        },
         drifts={
             "more memory": lambda name: virsh("setmem", name, "400M", "--config"),
             "another cache mode": lambda name: edit(name, "cache='none'", "cache='unsafe'"),
             "a network card less": lambda name: virsh("detach-interface", name, "network", "--config"),
             "a disk more": lambda name: virsh("attach-disk", name, str(OTHER), "vdb", "--config"),
+            "another pin": lambda name: virsh("vcpupin", name, "0", "1", "--config"),
+            "another processor": lambda name: edit(name, "mode='host-model'", "mode='maximum'"),
+            "a seed that is gone": lambda name: next(SEEDS.glob(f"{name}.*.iso")).unlink(),
             "undefined": lambda name: virsh("undefine", name),
         },
         touches=TOUCHES,
@@ -198,112 +159,191 @@ class TestStored(Convergence):
         assert DISK.exists()
 
 
-LIVE = {
-    "memory": "128M",
-    "memory_max": "192M",
-    "vcpus": 1,
-    "vcpus_max": 2,
-    "disks": [{"file": str(DISK), "bus": "virtio", "cache": "none", "discard": "unmap"}],
-    "networks": [{"network": "default", "model": "virtio"}],
-    "state": "running",
+WHOLE = {
+    "state": "shutdown",
+    "domain_type": "qemu",
+    "memory": "512M",
+    "vcpus": 2,
+    "machine": "q35",
+    "firmware": "efi",
+    "secure_boot": True,
+    "description": "everything that there is an option for",
+    "cpu": {"mode": "maximum", "topology": {"cores": 2}},
+    "numa_cells": [
+        {"id": 0, "cpus": "0", "memory": "256M", "memory_access": "shared"},
+        {"id": 1, "cpus": "1", "memory": "256M", "memory_access": "shared"},
+    ],
+    "numa_tune": {"mode": "preferred", "nodeset": "0"},
+    "memory_backing": {"hugepages": "2M", "source": "memfd", "access": "shared", "locked": True, "nosharepages": True},
+    "iothreads": 2,
+    "cpu_tune": {"emulator_period": 50000, "emulator_quota": 25000, "period": 100000, "quota": -1, "shares": 512},
+    "features": {"acpi": True, "apic": True, "smm": True, "vmport": False, "hyperv": ["relaxed", "vapic", "spinlocks"]},
+    "clock": {
+        "offset": "timezone",
+        "timezone": "Europe/Berlin",
+        "timers": [{"name": "rtc", "tick_policy": "catchup"}, {"name": "hpet", "present": False}],
+    },
+    "on_reboot": "destroy",
+    "disks": [
+        {
+            "file": str(DISK),
+            "bus": "virtio",
+            "cache": "none",
+            "io": "native",
+            "discard": "unmap",
+            "detect_zeroes": "unmap",
+            "iothread": 1,
+            "queues": 2,
+            "serial": "root0",
+            "boot_order": 1,
+            "iotune": {"total_bytes_sec": 10485760, "read_iops_sec": 0},
+        },
+        {"pool": "strata-test", "volume": OTHER.name, "bus": "scsi", "read_only": True},
+        {"network": {"protocol": "nbd", "name": "export", "hosts": ["192.0.2.7:10809"]}, "bus": "virtio"},
+        {"device": "cdrom", "target": "sdc"},
+    ],
+    "networks": [
+        {"network": "default", "mac": "52:54:00:00:00:10", "queues": 2, "vhost": False, "mtu": 1400, "link": "down"},
+        {"direct": "lo", "direct_mode": "private", "model": "e1000e", "mac": "52:54:00:00:00:11"},
+        {
+            "bridge": "virbr0",
+            "mac": "52:54:00:00:00:12",
+            "boot_order": 2,
+            "bandwidth": {"inbound": {"average": 1000, "peak": 2000, "burst": 1024}, "outbound": {"average": 500}},
+        },
+        {"user": True, "mac": "52:54:00:00:00:13"},
+    ],
+    "hostdevs": [{"pci": "0000:00:1f.0", "managed": False}, {"usb": "046d:c52b"}],
+    "guest_agent": True,
+    "channels": [{"name": "org.example.0", "path": "/run/strata-test.sock"}],
+    "graphics": [{"type": "vnc", "listen": "127.0.0.1", "port": 5999, "keymap": "de", "password": "first"}],
+    "filesystems": [{"source": "/srv", "target": "srv", "driver": "virtiofs", "queue": 512}],
+    "serial": {"type": "file", "path": "/var/log/libvirt/qemu/strata-test-serial.log"},
+    "video": {"model": "vga", "vram": 16384},
+    "rng": {"device": "/dev/urandom", "rate_bytes": 1024, "rate_period": 2000},
+    "watchdog": {"model": "i6300esb", "action": "poweroff"},
+    "tpm": {"model": "tpm-crb", "backend": "passthrough", "device": "/dev/tpm0"},
+    "balloon": {"model": "virtio", "autodeflate": True, "free_page_reporting": True, "stats_period": 10},
+    "vsock": {"cid": 77},
 }
-NAME = "strata-test-live"
+OTHERWISE = {
+    "firmware": "bios",
+    "secure_boot": None,
+    "cpu": {"mode": "host-model", "topology": {"sockets": 2}},
+    "numa_cells": [],
+    "numa_tune": {"mode": "strict", "nodeset": "0"},
+    "memory_backing": {"hugepages": "default", "locked": False, "access": "shared"},
+    "iothreads": 1,
+    "features": {"smm": False, "hyperv": []},
+    "clock": {"offset": "utc", "timers": []},
+    "on_reboot": "restart",
+    "boot": ["hd", "network"],
+    "disks": [
+        {"file": str(DISK), "iotune": {}, "serial": "root1", "queues": 1},
+        {"device": "cdrom", "target": "sdc", "file": str(OTHER)},
+    ],
+    "networks": [{"network": "default", "mac": "52:54:00:00:00:10", "link": "up", "queues": 1}],
+    "hostdevs": [],
+    "guest_agent": False,
+    "channels": [],
+    "graphics": [{"type": "vnc", "listen": "127.0.0.2", "password": "second"}],
+    "filesystems": [],
+    "serial": {"type": "pty"},
+    "video": {"model": "none"},
+    "watchdog": {"model": "i6300esb", "action": "reset"},
+    "tpm": {"model": "tpm-tis"},
+    "balloon": {"model": "none"},
+    "vsock": {"auto_cid": True},
+}
 
 
-KERNEL, INITRD = IMAGES / "strata-test.vmlinux", IMAGES / "strata-test.initrd"
-# Says a word once it is up, and waits; the kernel answers for plugged devices by itself.
-INIT = "#!/bin/busybox sh\necho strata-was-here\nwhile :; do /bin/busybox sleep 60; done\n"
+class TestWhole(Harness):
+    """All that libvirt stores, in two declarations."""
 
+    case = Case(
+        kind="libvirt_domain",
+        info="libvirt_info",
+        a=WHOLE,
+        b=OTHERWISE,
+        look=lambda name: virsh("dumpxml", "--inactive", "--security-info", name, check=False) or None,
+        seen_a={},
+        seen_b={},
+    )
 
-def identity() -> tuple[str, str]:
-    pid = Path(f"/run/libvirt/qemu/{NAME}.pid")
-    return virsh("domid", NAME), pid.read_text().strip()
+    @pytest.fixture(autouse=True)
+    def _pool(self):
+        virsh("pool-create-as", "strata-test", "dir", "--target", str(IMAGES))
+        yield
+        virsh("pool-destroy", "strata-test")
 
+    def stored(self) -> ET.Element:
+        return document(self.case.name, "--inactive", "--security-info")
 
-def live(spec: dict, **more) -> dict:
-    return call("libvirt_domain", {"name": NAME, **spec}, **more)
+    def attributes(self, path: str) -> dict:
+        return dict(self.stored().find(path).attrib)
 
-
-@pytest.fixture(scope="class")
-def domain():
-    live({"state": "absent"})
-    content.kernel(str(KERNEL))
-    content.initrd(str(INITRD), content.busybox(), INIT)
-    said = yaml.safe_load(Path("playbooks/group_vars/all.yml").read_text())["demo_vm_cmdline"]
-    boot = {"kernel": str(KERNEL), "initrd": str(INITRD), "cmdline": said.strip(), "console_log": str(LOG)}
-    live({**LIVE, **boot, "state": "shutdown"})
-    if "cx16" not in Path("/proc/cpuinfo").read_text():
-        # QEMU's own threads for more than one vcpu take cmpxchg16b for granted where their guest uses it.
-        edit(NAME, "</cpu>", "<feature policy='disable' name='cx16'/></cpu>")
-    live({**LIVE, **boot})
-    yield
-    live({"state": "absent"})
-    KERNEL.unlink()
-    INITRD.unlink()
-
-
-@pytest.mark.usefixtures("domain")
-class TestRunning:
-    """One domain that runs through all of it: a start is what takes longest."""
-
-    def test_it_runs_as_declared_and_is_settled(self):
-        assert virsh("domstate", NAME) == "running"
-        for check in (True, False):
-            assert live(LIVE, check=check)["changes"] == []
-
-    def test_memory_and_vcpus_grow_without_a_restart(self):
-        before = identity()
-        grown = {**LIVE, "memory": "160M", "vcpus": 2}
-        forecast = live(grown, check=True)
-        done = live(grown)
-        assert forecast["changes"] == done["changes"]
-        assert {(change["field"], change["layer"]) for change in done["changes"]} == {
-            ("memory", "config"),
-            ("memory", "running"),
-            ("vcpus", "config"),
-            ("vcpus", "running"),
+    def test_it_is_stored_as_declared_and_changes_into_another_one(self):
+        assert self.foretold(WHOLE)["changed"]
+        self.unchanged(WHOLE)
+        seen = self.stored()
+        assert seen.find("os/loader").get("secure") == "yes"
+        disks = {disk.find("target").get("dev"): disk.get("type") for disk in seen.findall("devices/disk")}
+        assert disks == {"vda": "file", "sda": "volume", "vdb": "network", "sdc": "file"}
+        assert seen.find("devices/disk/driver").get("iothread") == "1"
+        assert seen.findtext("devices/disk/iotune/total_bytes_sec") == "10485760"
+        kinds = [card.get("type") for card in seen.findall("devices/interface")]
+        assert kinds == ["network", "direct", "bridge", "user"]
+        assert seen.find("devices/interface[3]/bandwidth/inbound").attrib == {
+            "average": "1000",
+            "peak": "2000",
+            "burst": "1024",
         }
-        assert identity() == before
-        assert document(NAME).find("vcpu").get("current") is None
-        assert document(NAME, "--inactive").findtext("currentMemory") == str(160 * 1024)
-        assert live(grown)["changes"] == []
+        assert self.attributes("devices/graphics")["passwd"] == "first"
+        assert self.attributes("cpu/topology")["cores"] == "2"
+        assert [cell.get("memory") for cell in seen.findall("cpu/numa/cell")] == ["262144", "262144"]
+        assert self.attributes("memoryBacking/hugepages/page") == {"size": "2048", "unit": "KiB"}
+        assert len(seen.findall("devices/hostdev")) == 2
+        (one,) = call("libvirt_info", {"name": [self.case.name]})["resources"]
+        assert "first" not in str(one)
+        again = {**one["options"], "graphics": WHOLE["graphics"]}
+        assert call("libvirt_domain", again)["changes"] == []
+        uuid = seen.findtext("uuid")
 
-    def test_over_the_maximum_it_is_stored_and_said(self):
-        before = identity()
-        more = {**LIVE, "memory": "256M", "memory_max": None, "vcpus": 2}
-        for _run in range(2):
-            assert live(more)["restart_required"] == ["memory"]
-        assert identity() == before
-        assert document(NAME, "--inactive").findtext("memory") == str(256 * 1024)
-        live({**LIVE, "vcpus": 2, "memory": "160M"})
+        after = {**WHOLE, **OTHERWISE}
+        changed = self.foretold(after)
+        assert "first" not in str(changed)
+        assert "second" not in str(changed)
+        self.unchanged(after)
+        seen = self.stored()
+        assert seen.findtext("uuid") == uuid
+        assert seen.find("os/loader") is None
+        assert [boot.get("dev") for boot in seen.findall("os/boot")] == ["hd", "network"]
+        assert [disk.find("source").get("file") for disk in seen.findall("devices/disk")] == [str(DISK), str(OTHER)]
+        assert seen.find("devices/disk/iotune") is None
+        assert seen.find("devices/graphics").get("passwd") == "second"
+        assert seen.find("devices/memballoon").get("model") == "none"
+        assert seen.find("cpu/numa") is None
+        assert seen.find("devices/hostdev") is None
+        assert seen.find("devices/filesystem") is None
+        self.apply({"state": "absent"})
+        assert DISK.exists()
+        assert OTHER.exists()
 
-    def test_disks_and_cards_come_and_go_while_it_runs(self):
-        deadline = time.monotonic() + 600
-        while "strata-was-here" not in (LOG.read_text() if LOG.exists() else ""):
-            assert time.monotonic() < deadline, "the kernel never got to its init"
-            time.sleep(1)
-        before = identity()
-        now = {**LIVE, "vcpus": 2, "memory": "160M"}
-        two = {**now, "disks": [*LIVE["disks"], {"file": str(OTHER)}], "networks": [*LIVE["networks"]] * 2}
-        changes = live(two)["changes"]
-        assert [change["effect"] for change in changes if change["layer"] == "running"] == ["live", "live"]
-        seen = described(document(NAME))
-        assert [disk[0] for disk in seen["disks"]] == [str(DISK), str(OTHER)]
-        assert len({card[2] for card in seen["networks"]}) == 2
-        assert live(two)["changes"] == []
-        for touch in (1, 2):  # killed while it takes them away, it goes on
-            with pytest.raises(Killed):
-                live(now, touches=TOUCHES, die_at=touch)
-        live(now)
-        assert [disk[0] for disk in described(document(NAME))["disks"]] == [str(DISK)]
-        assert len(described(document(NAME))["networks"]) == 1
-        assert identity() == before
-
-    def test_a_guest_that_does_not_shut_down_is_an_error_unless_forced(self):
-        off = {"state": "shutdown", "timeout": "2s"}
-        with pytest.raises(Failed, match="force: true"):
-            live(off)
-        assert virsh("domstate", NAME) == "running"
-        live({**off, "force": True})
-        assert virsh("domstate", NAME) == "shut off"
-        assert live(off)["changes"] == []
+    def test_what_can_not_be_is_said_before_anything_is_touched(self):
+        for spec, words in (
+            ({"cpu_tune": {"vcpu_pins": {0: "99"}}}, r"cpu_tune\.vcpu_pins: the host's cpus are 0-"),
+            ({"cpu_tune": {"vcpu_pins": {9: "0"}}}, r"cpu_tune\.vcpu_pins: there are 2 vcpus"),
+            ({"cpu": {"topology": {"cores": 3}}}, r"cpu\.topology: is made of 3 vcpus, and there are 2"),
+            ({"numa_cells": [{"id": 0, "cpus": "0-1", "memory": "1G"}]}, r"numa_cells\.memory: adds up to 1G"),
+            ({"machine": "q36"}, "machine: is no machine of this host's QEMU"),
+            ({"disks": [{"pool": "default", "volume": "gone"}]}, r"disks\.volume: there is no such volume"),
+            ({"disks": [{"file": str(DISK), "io": "native"}]}, r"disks\.io: needs cache: none"),
+            ({"memory_backing": {"access": "private"}, "numa_cells": None}, r"filesystems\.driver: needs memory"),
+            ({"boot": ["hd"]}, "boot: and the boot_order of devices exclude each other"),
+            ({"wait_for": ["tea"]}, "wait_for: has tea"),
+            ({"cloud_init": {"user_data": "hostname: x"}}, r"cloud_init\.user_data: begins with nothing"),
+            ({"hostdevs": [{"pci": "3:0.0"}]}, r"hostdevs\.pci: is no address on PCI"),
+        ):
+            with pytest.raises(Failed, match=words):
+                self.apply({**WHOLE, **spec})
+        assert self.case.look(self.case.name) is None

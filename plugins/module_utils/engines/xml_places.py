@@ -1,0 +1,76 @@
+# Copyright: strata.virt contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Places in libvirt's XML that its documents have in common, on top of those of domain_xml."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.field import Field
+from .domain_xml import Leaf, child
+
+Row = Mapping[str, Any]
+
+
+def yes(text: str) -> bool:
+    return text in ("yes", "on")
+
+
+def yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def on_off(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def entry(row: Iterable[Field], element: ET.Element) -> dict[str, Any]:
+    values = {field.name: field.at.get(element) for field in row if field.at}
+    return {name: value for name, value in values.items() if value not in (None, {}, ())}
+
+
+def patch(row: Iterable[Field], element: ET.Element, values: Row) -> None:
+    for field in row:
+        if field.at and field.name in values and field.at.get(element) != values[field.name]:
+            field.at.put(element, values[field.name])
+
+
+class Sole(Leaf):
+    """An attribute whose element goes with its last one: libvirt refuses it empty."""
+
+    def put(self, root: ET.Element, value: Any) -> None:
+        super().put(root, value)
+        element = root.find(self.path)
+        if element is not None and not element.attrib and not len(element):
+            above = root.find(self.path.rpartition("/")[0] or ".")
+            if above is not None:
+                above.remove(element)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Several values of one element; without the element, None."""
+
+    path: str
+    row: tuple[Field, ...]
+
+    def get(self, root: ET.Element) -> dict[str, Any] | None:
+        element = root.find(self.path)
+        return None if element is None else entry(self.row, element)
+
+    def put(self, root: ET.Element, value: Row | None) -> None:
+        """None, or nothing, takes the element away."""
+        above, _slash, tag = self.path.rpartition("/")
+        parent = root
+        for step in filter(None, above.split("/")):
+            parent = child(parent, step)
+        if value:
+            patch(self.row, child(parent, tag), value)
+            return
+        for element in parent.findall(tag):
+            parent.remove(element)
+        if above and parent is not root and not len(parent) and not parent.attrib:
+            root.remove(parent)
