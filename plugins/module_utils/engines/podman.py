@@ -293,8 +293,7 @@ class Podman:
 
     def volumes(self) -> list[Document]:
         """All volumes; who uses them, ``mounting`` tells."""
-        found: list[Document] = self._ask("/volumes/json")
-        return found
+        return [podman_words.volume(one) for one in self._ask("/volumes/json")]
 
     def mounting(self, volume: str) -> dict[str, str | None]:
         """The containers that a volume is mounted in, running or not, and who made them."""

@@ -362,3 +362,13 @@ def _log(host: Document) -> Body:
     if found.get("Size") not in (None, "", "0B"):
         options["max-size"] = log_size(found["Size"])
     return {"Type": found.get("Type") or "", "Config": options}
+
+
+_WORKED_OUT = frozenset({"GID", "INODES", "NOQUOTA", "SIZE", "UID"})
+"""What Podman notes among the options of a volume of what it has read in ``o`` (podman: libpod/options.go)."""
+
+
+def volume(found: Document) -> Body:
+    """A volume, with the options that it was made with."""
+    options = found.get("Options") or {}
+    return {**found, "Options": {key: value for key, value in options.items() if key not in _WORKED_OUT}}

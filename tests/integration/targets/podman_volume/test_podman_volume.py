@@ -32,7 +32,8 @@ def look(name: str) -> dict | None:
     if found is None:
         return None
     labels = {key: value for key, value in (found["Labels"] or {}).items() if not key.startswith("strata.")}
-    return {"Driver": found["Driver"], "Options": found["Options"] or {}, "Labels": labels}
+    options = {key: value for key, value in (found["Options"] or {}).items() if key != "SIZE"}  # Podman's own note
+    return {"Driver": found["Driver"], "Options": options, "Labels": labels}
 
 
 def again(*argv: str):
@@ -69,7 +70,7 @@ class TestPodmanVolume(Convergence):
             "made anew, with other labels": again(*OPTIONS, "--label", "tier=x"),
         },
         touches=("engines.podman.Podman.create_volume", "engines.podman.Podman.remove_volume"),
-        bad=(("driver", "strata-nowhere"), ("recreate", "perhaps"), ("nonsense", "1")),
+        bad=(("labels", "x"), ("recreate", "perhaps"), ("nonsense", "1")),
         bad_names=("", "a/../b", "..", "-x", "x y", "x"),
     )
 
