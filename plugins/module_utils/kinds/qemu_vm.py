@@ -16,7 +16,7 @@ from ..core.errors import StrataError
 from ..core.field import Field, Role, structure, table
 from ..core.plan import Effect, Layer, Plan, State
 from ..core.resource import Resource
-from ..engines import qcow2, qemu
+from ..engines import qcow2, qemu, qemu_img
 from ..engines.qemu import Machine
 
 _FORWARD = re.compile(r"(tcp|udp):([0-9.]*):(\d+):(\d+)")
@@ -152,7 +152,7 @@ class QemuVm(Resource):
             for tag in sorted(set(plan.state.config["snapshots"]) - set(plan.want["snapshots"])):
                 for path in _disks(values):
                     if tag in _snapshots(path):
-                        qcow2.forget(path, tag)
+                        qemu_img.forget(path, tag)
 
     def _store(self, engine: str, values: Mapping[str, Any], owner: str) -> None:
         machine = self._machine(engine)

@@ -225,7 +225,9 @@ def test_what_can_not_be_is_refused(options, said):
         declared(**options)
 
 
-@pytest.mark.parametrize(("starter", "refused"), [(None, False), ("web.service", False), ("", True), ("other.service", True)])
+@pytest.mark.parametrize(
+    ("starter", "refused"), [(None, False), ("web.service", False), ("", True), ("other.service", True)]
+)
 @pytest.mark.parametrize("state", ["started", "stopped", "present"])
 def test_a_container_of_another_maker_is_not_replaced(starter, refused, state):
     engine = Quadlets()

@@ -20,7 +20,7 @@ from ansible_collections.strata.virt.plugins.module_utils.core.converge import c
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import State
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
-from ansible_collections.strata.virt.plugins.module_utils.engines import qcow2, qemu
+from ansible_collections.strata.virt.plugins.module_utils.engines import qcow2, qemu, qemu_img
 from ansible_collections.strata.virt.plugins.module_utils.kinds import qemu_vm
 from ansible_collections.strata.virt.plugins.module_utils.kinds.qemu_vm import QemuVm
 
@@ -118,7 +118,7 @@ class Host:
         monkeypatch.setattr(command, "need", lambda program, package: program)
         monkeypatch.setattr(command, "run", self.run)
         monkeypatch.setattr(qcow2, "read", self.image)
-        monkeypatch.setattr(qcow2, "forget", lambda path, tag: self.images[path].remove(tag))
+        monkeypatch.setattr(qemu_img, "forget", lambda path, tag: self.images[path].remove(tag))
 
     def image(self, path: str):
         return qcow2.Image("qcow2", 1, snapshots=tuple(self.images[path])) if path in self.images else None
