@@ -23,6 +23,8 @@ from .qmp import LONGEST_PATH, Monitor
 
 PROGRAM = "qemu-system-x86_64"
 UNITS = "strata-qemu-"
+BRIDGES = "/etc/qemu/bridge.conf"
+_DEEPEST = 5  # files that include others
 _PACKAGE = "qemu-system-x86"
 
 
@@ -64,6 +66,38 @@ def default_folder() -> str:
         return "/var/lib/strata/qemu"
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return f"{home}/strata/qemu"
+
+
+def check_bridge(bridge: str) -> None:
+    """Make sure that QEMU's helper lets VMs onto a bridge: it asks a file, of root's VMs, too (qemu-bridge-helper.c).
+
+    Raises:
+        StrataError: It doesn't.
+    """
+    rules = _rules(BRIDGES, 0)
+    for verb, name in rules:
+        if name in (bridge, "all"):
+            if verb == "allow":
+                return
+            break
+    raise StrataError(
+        "is not for VMs",
+        option="networks.device",
+        value=bridge,
+        hint=f"Write 'allow {bridge}' into {BRIDGES}, or give a tap device that is in the bridge (type: tap)",
+    )
+
+
+def _rules(path: str, depth: int) -> list[tuple[str, str]]:
+    """The lines of the helper's file, those of included ones in their place; denials count before all else."""
+    found: list[tuple[str, str]] = []
+    for line in (files.read(path) or "").splitlines():
+        verb, _space, name = line.partition("#")[0].strip().partition(" ")
+        if verb == "include" and depth < _DEEPEST:
+            found += _rules(name.strip(), depth + 1)
+        elif verb in ("allow", "deny"):
+            found.append((verb, name.strip()))
+    return sorted(found, key=lambda rule: rule[0] == "allow")
 
 
 @dataclass(frozen=True)

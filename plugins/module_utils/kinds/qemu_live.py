@@ -197,10 +197,10 @@ def change_medium(monitor: Monitor, row: Row) -> None:
 def change_forwards(monitor: Monitor, place: int, before: Iterable[str], after: Iterable[str]) -> None:
     """Have a user network's ports as declared."""
     there = forwards(monitor.human("info usernet"))
-    for rule in set(before) - set(after):
+    for rule in sorted(set(before) - set(after)):
         if _is_there(rule, there):
             monitor.human(f"hostfwd_remove net{place} {rule.rpartition(':')[0]}")
-    for rule in set(after) - set(before):
+    for rule in sorted(set(after) - set(before)):
         if not _is_there(rule, there):
             said = monitor.human(f"hostfwd_add net{place} {forward(rule)}").strip()
             if said:

@@ -12,13 +12,14 @@ from typing import Any
 from ..core import files, progress
 from ..core.errors import StrataError
 from ..core.plan import Change, Effect, Layer, Plan, State
-from ..core.resource import Resource
+from ..core.resource import Resource, Thing
 from ..engines import firmware, qcow2, qemu, qemu_img, qemu_run
 from ..engines.qemu import Machine
 from ..engines.qmp import Monitor
 from . import qemu_fields, qemu_live
 from .qemu_line import Line, mark, shared
 
+_LINKS = "/sys/class/net"
 _ELSEWHERE = ("snapshots", "autostart")  # kept by the disks and by systemd, not in the description
 
 
@@ -72,7 +73,11 @@ class QemuVm(Resource):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What runs right now, and what can be told of it. What it was started without is there, too."""
         live = {
-            **{field.name: field.default for field in cls.fields if field.name in config},
+            **{
+                field.name: field.default
+                for field in cls.fields
+                if field.name in config and field.name not in _ELSEWHERE
+            },
             **started,
             "drives": qemu_live.drives(monitor, started.get("drives") or ()),
             "networks": qemu_live.networks(monitor, started.get("networks") or ()),
@@ -107,6 +112,12 @@ class QemuVm(Resource):
             *((option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec),
         ]
 
+    def needs(self) -> list[Thing]:
+        return [*super().needs(), *(("link", f"/{row['device']}") for row in self._host_networks())]
+
+    def _host_networks(self) -> list[Mapping[str, Any]]:
+        return [row for row in self.spec.get("networks", ()) if "device" in row]
+
     def observe(self, engine: str, state: State) -> State:
         facts = {**state.facts, "missing": self.missing()}
         if self.target != "absent":
@@ -123,6 +134,11 @@ class QemuVm(Resource):
         self._helpers(self._machine(engine), self.spec)
         if self.spec.get("firmware", "bios") != "bios":
             firmware.find(self.spec["firmware"] == "secure")
+        for row in self._host_networks():
+            if ("link", f"/{row['device']}") not in self.promised and not os.path.exists(f"{_LINKS}/{row['device']}"):
+                raise StrataError("is not there", option="networks.device", value=row["device"])
+            if row["type"] == "bridge":
+                qemu.check_bridge(row["device"])
         for drive in self.spec.get("drives", ()):
             image = qcow2.read(drive["file"]) if drive.get("file") else None
             if image and drive["format"] == "qcow2" != image.format:

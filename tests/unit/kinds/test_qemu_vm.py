@@ -21,12 +21,16 @@ from ansible_collections.strata.virt.plugins.module_utils.core.errors import Str
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import State
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import read_one
 from ansible_collections.strata.virt.plugins.module_utils.engines import (
+    bootunit,
     firmware,
     qcow2,
     qemu,
     qemu_img,
     qemu_run,
+    systemd,
+    unitfile,
 )
+from ansible_collections.strata.virt.plugins.module_utils.kinds import qemu_vm
 from ansible_collections.strata.virt.plugins.module_utils.kinds.qemu_line import Line
 from ansible_collections.strata.virt.plugins.module_utils.kinds.qemu_vm import QemuVm
 
@@ -226,7 +230,7 @@ class Host:
         return self.running[-1]
 
     def resource(self, **more) -> QemuVm:
-        resource = QemuVm({**OPTIONS, "folder": str(self.folder), "timeout": 3, **more})
+        resource = QemuVm({**OPTIONS, "folder": str(self.folder), "timeout": 1, **more})
         resource.promised = frozenset({("path", path) for path in self.images})
         return resource
 
@@ -508,7 +512,7 @@ def test_a_disk_that_somebody_uses_is_an_error(host):
 def test_a_disk_that_the_guest_keeps_is_an_error(host, monkeypatch):
     host.apply(drives=[SCSI, MORE])
     monkeypatch.setattr(host.vm, "_machine", lambda command, given: {})
-    with pytest.raises(StrataError, match="waited 3 seconds for the guest to let go of disk-more"):
+    with pytest.raises(StrataError, match="waited 1 seconds for the guest to let go of disk-more"):
         host.apply(drives=[SCSI])
 
 
@@ -533,9 +537,11 @@ def test_media_come_and_go(host):
     assert host.vm.blocks[0] == {"qdev": "disk-cd"}
 
 
-def test_networks_come_and_go_at_the_end(host):
+def test_networks_come_and_go_at_the_end(host, monkeypatch):
+    monkeypatch.setattr(qemu, "check_bridge", lambda bridge: None)
+    monkeypatch.setattr(qemu_vm, "_LINKS", "/proc/self/task")
     host.apply(networks=[USER], hotplug_ports=2)
-    assert host.apply(networks=[USER, {"type": "bridge", "device": "br0"}], hotplug_ports=2)
+    assert host.apply(networks=[USER, {"type": "bridge", "device": str(os.getpid())}], hotplug_ports=2)
     assert host.vm.peripheral["nic1"] == "port1"
     assert host.vm.nets == ["net0", "net1"]
     assert host.apply(networks=[USER], hotplug_ports=2)
@@ -549,12 +555,14 @@ def test_ports_are_forwarded_live(host):
     host.apply(networks=[USER])
     host.vm.usernet = USERNET.replace("34567", " 2222", 2)
     assert host.apply(networks=[{**USER, "forwards": ["tcp:127.0.0.1:8080:80", "udp::5353:53"]}])
-    # The second one is there: a run before may have been killed.
     assert host.vm.told == [
         "hostfwd_remove net0 tcp:127.0.0.1:2222",
         "hostfwd_add net0 tcp:127.0.0.1:8080-:80",
         "hostfwd_add net0 udp::5353-:53",
     ]
+    host.vm.told.clear()
+    assert host.apply(networks=[{**USER, "forwards": ["tcp:127.0.0.1:2222:22", "udp::5353:53"]}])
+    assert host.vm.told == [], "what is there, and what is gone, is left alone"
     resource = host.resource(networks=[{**USER, "forwards": ["tcp:127.0.0.1:0:80"]}])
     assert resource.plan(host.state(resource)).restart_required == ["networks[0]"]
 
@@ -573,6 +581,33 @@ def test_what_tells_it_what_it_is(host):
     assert b'"hostname": "two"' in second.read_bytes()
     host.apply(state="absent")
     assert not second.exists()
+
+
+@pytest.mark.parametrize(
+    ("rules", "fits"),
+    [
+        ("allow br0\n", True),
+        ("# allow br0\n", False),
+        ("allow all\ndeny br0\n", False),
+        ("include {more}\n", True),
+        ("allow br1\n", False),
+    ],
+)
+def test_a_bridge_is_for_vms_where_the_host_says_so(host, monkeypatch, tmp_path, rules, fits):
+    (tmp_path / "more").write_text("allow all  # of them\n")
+    (tmp_path / "bridge.conf").write_text(rules.format(more=tmp_path / "more"))
+    (tmp_path / "br0").mkdir()
+    monkeypatch.setattr(qemu, "BRIDGES", str(tmp_path / "bridge.conf"))
+    monkeypatch.setattr(qemu_vm, "_LINKS", str(tmp_path))
+    networks = [{"type": "bridge", "device": "br0"}]
+    if fits:
+        assert host.apply(networks=networks)
+    else:
+        with pytest.raises(StrataError, match=r"networks\.device: is not for VMs .got 'br0'.. Write 'allow br0'"):
+            host.apply(networks=networks)
+    with pytest.raises(StrataError, match=r"networks\.device: is not there"):
+        host.apply(networks=[{"type": "tap", "device": "t7"}])
+    assert ("link", "/br0") in host.resource(networks=networks).needs()
 
 
 def test_autostart_needs_systemd(host):
@@ -619,11 +654,89 @@ def test_started_from_a_snapshot(host):
 def test_stopping_waits_for_the_guest(host):
     host.apply()
     host.vm.deaf = True
-    with pytest.raises(StrataError, match="waited 3 seconds for the guest to power off"):
+    with pytest.raises(StrataError, match="waited 1 seconds for the guest to power off"):
         host.apply(state="stopped")
     assert host.apply(state="stopped", force=True)
     assert host.vm.told == ["system_powerdown", "quit"]
     assert not host.apply(state="stopped")
+
+
+class Systemd:
+    """A host that systemd runs: units are files in two folders."""
+
+    def __init__(self, host: Host, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.units, self.runtime = folder / "etc", folder / "run"
+        self.host = host
+        monkeypatch.setattr(qemu_run, "supervised", lambda: True)
+        monkeypatch.setattr(systemd, "UNITS", str(self.units))
+        monkeypatch.setattr(systemd, "need", lambda: None)
+        monkeypatch.setattr(systemd, "refresh", lambda *units: dict.fromkeys(units, "inactive"))
+        monkeypatch.setattr(systemd, "start", self.start)
+        monkeypatch.setattr(bootunit, "RUNTIME", str(self.runtime))
+
+    def unit(self) -> unitfile.UnitFile:
+        (path,) = [*self.units.glob("strata-qemu-tiny*.service"), *self.runtime.glob("strata-qemu-tiny*.service")]
+        return unitfile.UnitFile(path.read_text())
+
+    def start(self, _unit: str, _timeout: float) -> None:
+        subprocess.run(bootunit.words(self.unit().last("Service", "ExecStartPre")), check=True)
+        self.host.run(bootunit.words(self.unit().last("Service", "ExecStart")))
+
+
+@pytest.fixture
+def init(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "need", lambda program, package: f"/bin/{program}")
+    return Systemd(host, tmp_path, monkeypatch)
+
+
+def test_a_service_until_the_next_boot(host, init):
+    assert host.apply()
+    assert not host.apply()
+    assert list(init.units.glob("*.service")) == []
+    assert init.unit().last("Service", "Type") == "forking"
+    assert host.state(host.resource()).facts["unit"].startswith("strata-qemu-tiny-")
+    host.apply(state="absent", force=True)
+    assert list(init.runtime.iterdir()) == []
+
+
+def test_a_service_of_every_boot(host, init):
+    host.apply(autostart=True, state="stopped")
+    assert not host.apply(autostart=True, state="stopped")
+    (link,) = (init.units / "multi-user.target.wants").iterdir()
+    assert host.running == []
+    before = init.unit().text
+    assert host.apply(autostart=True, state="stopped", memory="1G", balloon="256M")
+    assert init.unit().text != before, "the next boot starts it as it is declared now"
+    assert '"value\\": 268435456' in init.unit().last("Service", "ExecStartPost")
+    link.unlink()
+    assert host.apply(autostart=True, state="stopped")
+    assert host.apply(autostart=False, state="stopped")
+    assert [path for path in init.units.rglob("*") if not path.is_dir()] == []
+
+
+def test_a_service_that_is_behind_is_repaired(host, init):
+    host.apply(autostart=True, state="stopped")
+    path = host.folder / "tiny/vm.json"
+    path.write_text(path.read_text().replace("512M", "1G"))  # and killed before the unit followed
+    assert host.apply(memory="1G", autostart=True, state="stopped")
+    assert "1048576k" in init.unit().last("Service", "ExecStart")
+
+
+def test_programs_that_serve_it_are_services_too(host, init, monkeypatch):
+    monkeypatch.setattr(qemu_run, "_VIRTIOFSD", ())
+    shared = [{"tag": "src", "path": str(host.folder.parent), "type": "virtiofs", "readonly": True}]
+    host.apply(autostart=True, state="stopped", tpm=True, filesystems=shared)
+    names = sorted(path.name for path in init.units.glob("*.service"))
+    stem = qemu.Machine(f"{host.folder}/tiny").unit.removesuffix(".service")
+    texts = {name.removeprefix(stem): unitfile.UnitFile((init.units / name).read_text()) for name in names}
+    assert list(texts) == ["-fs-src.service", "-tpm.service", ".service"]
+    assert texts[".service"].all("Unit", "Requires") == [f"{stem}-tpm.service", f"{stem}-fs-src.service"]
+    assert texts["-fs-src.service"].last("Service", "ExecStart").endswith("--readonly")
+    assert sorted(path.name for path in (init.units / f"{stem}.service.wants").iterdir()) == names[:2]
+    host.apply(autostart=True, state="stopped", tpm=False, filesystems=[])
+    assert [path.name for path in init.units.glob("*.service")] == [f"{stem}.service"]
+    host.apply(state="absent")
+    assert not list(init.units.glob("*.service"))
 
 
 def test_absent_leaves_what_others_put_there(host):

@@ -158,6 +158,22 @@ class TestQemuVm(Convergence):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", 2222))
 
+    def test_networks_of_the_host(self):
+        run("ip", "link", "add", "strata-br", "type", "bridge")
+        run("ip", "tuntap", "add", "dev", "strata-t0", "mode", "tap")
+        try:
+            tap = [{"type": "tap", "device": "strata-t0"}]
+            with pytest.raises(Failed, match=r"networks.device: is not for VMs .*allow strata-br"):
+                self.apply({**SMALL, "networks": [{"type": "bridge", "device": "strata-br"}]})
+            assert self.foretold({**SMALL, "networks": tap})["changed"]
+            self.unchanged({**SMALL, "networks": tap})
+            held = Path(f"/proc/{process(self.case.name)[0]}/fdinfo").glob("*")
+            assert any("iff:\tstrata-t0" in path.read_text() for path in held)
+        finally:
+            self.apply({"state": "absent"})
+            run("ip", "link", "del", "strata-t0")
+            run("ip", "link", "del", "strata-br")
+
     def test_a_name_that_somebody_else_has(self):
         path = Path("/etc/systemd/system") / unit(self.case.name)
         path.write_text("[Service]\nExecStart=/bin/true\n")
@@ -206,7 +222,8 @@ class TestQemuVm(Convergence):
         home = TOP / "home"
         home.mkdir()
         os.chown(home, user.pw_uid, user.pw_gid)
-        spec = {"name": self.case.name, "folder": str(home), **SMALL, **FORCE}
+        shared = [{"tag": "share", "path": str(home), "type": "virtiofs"}]
+        spec = {"name": self.case.name, "folder": str(home), **SMALL, **FORCE, "tpm": True, "filesystems": shared}
         assert call_as("nobody", "qemu_vm", spec)["changed"]
         assert call_as("nobody", "qemu_vm", spec)["changed"] is False
         pid, argv = process(self.case.name)
@@ -215,6 +232,7 @@ class TestQemuVm(Convergence):
             call_as("nobody", "qemu_vm", {**spec, "autostart": True})
         assert call_as("nobody", "qemu_vm", {**spec, "state": "absent"})["changed"]
         assert process(self.case.name) is None
+        waited(lambda: subprocess.run(["pgrep", "-f", str(home)], check=False).returncode == 1, "all to end")
         assert list(home.iterdir()) == []
 
 
@@ -264,6 +282,7 @@ class TestAGuest(Harness):
             ],
             "hotplug_ports": 2,
             "tpm": True,
+            "autostart": True,
             "cloud_init": {"user_data": {"hostname": "strata-guest"}},
             "serial": {"path": str(self.console)},
         }
@@ -309,3 +328,10 @@ class TestAGuest(Harness):
         assert "the button" in self.console.read_text(errors="replace"), "systemd did not have it power off"
         self.sees({"runs": False})
         assert subprocess.run(["pgrep", "-f", str(VMS / self.case.name)], check=False).returncode == 1
+
+        (VMS / self.case.name / "started.json").unlink()
+        run("systemctl", "start", unit(self.case.name))  # as a boot does
+        self.unchanged(bigger)
+        assert self.apply({"state": "absent"})["changed"]
+        assert not (VMS / self.case.name).exists()
+        assert not [path for path in Path("/etc/systemd/system").rglob("strata-qemu-*") if not path.is_dir()]
