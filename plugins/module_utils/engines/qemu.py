@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -186,14 +187,20 @@ class Machine:
         Raises:
             StrataError: It runs and doesn't answer, or belongs to somebody else.
         """
-        try:
-            return Monitor(self.socket)
-        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError):  # it just ends
-            return None
-        except TimeoutError:
-            raise StrataError(f"QEMU doesn't answer at {self.socket}; somebody else may be speaking to it") from None
-        except OSError as error:
-            raise StrataError(f"could not speak to QEMU at {self.socket}: {error.strerror}") from None
+        for pause in (0.1, 0):
+            try:
+                return Monitor(self.socket)
+            except (FileNotFoundError, ConnectionRefusedError):
+                return None
+            except (ConnectionResetError, BrokenPipeError):  # it just ends, or is done with somebody else
+                time.sleep(pause)
+            except TimeoutError:
+                raise StrataError(
+                    f"QEMU doesn't answer at {self.socket}; somebody else may be speaking to it"
+                ) from None
+            except OSError as error:
+                raise StrataError(f"could not speak to QEMU at {self.socket}: {error.strerror}") from None
+        return None
 
     def check(self) -> None:
         """Refuse a folder that no monitor can be in.

@@ -58,6 +58,25 @@ class Helper:
     socket: str
 
 
+@dataclass(frozen=True)
+class Service:
+    """What systemd is told of a VM.
+
+    Attributes:
+        argv: What starts QEMU.
+        helpers: What it speaks to.
+        paths: What it needs of the host's file systems.
+        timeout: Seconds that its guest has to power off before the host does.
+        balloon: The bytes that the guest is asked to make do with.
+    """
+
+    argv: Sequence[str]
+    helpers: Sequence[Helper]
+    paths: Sequence[str]
+    timeout: int
+    balloon: int | None
+
+
 def supervised() -> bool:
     """Whether systemd runs what is started: where it runs the host, and root asks."""
     return os.geteuid() == 0 and systemd.booted()
@@ -106,49 +125,31 @@ def _helper_unit(machine: Machine, helper: Helper) -> str:
     return f"{machine.unit[: -len('.service')]}-{helper.name}.service"
 
 
-def write(
-    machine: Machine,
-    argv: Sequence[str],
-    helpers: Iterable[Helper],
-    timeout: float,
-    *,
-    autostart: bool,
-    balloon: int | None = None,
-) -> None:
+def write(machine: Machine, service: Service, *, autostart: bool) -> None:
     """Have its service be as declared, for each boot or only until the next one. What runs isn't touched.
-
-    Args:
-        machine: The VM.
-        argv: What starts QEMU.
-        helpers: What it needs.
-        timeout: Seconds that its guest has to power off before the host does.
-        autostart: Whether the next boot starts it.
-        balloon: The bytes that the guest is asked to make do with.
 
     Raises:
         StrataError: systemd doesn't run this host, or a unit of that name is somebody else's.
     """
-    helpers = tuple(helpers)
-    units = [_helper_unit(machine, helper) for helper in helpers]
+    needs = {_helper_unit(machine, helper): helper for helper in service.helpers}
     for unit in _helper_units(machine):
-        if unit not in units:
+        if unit not in needs:
             bootunit.drop(unit)
     changed = []
-    for unit, helper in zip(units, helpers):
+    for unit, helper in needs.items():
         if bootunit.write(unit, _helper_text(machine, helper), (machine.unit,) if autostart else ()):
             changed.append(unit)
-    after = [json.dumps({"execute": "balloon", "arguments": {"value": balloon}})] if balloon else []
-    text = _text(machine, argv, dict(zip(units, helpers)), after, timeout)
+    text = _text(machine, service, needs)
     if bootunit.write(machine.unit, text, bootunit.BOOT if autostart else ()):
         changed.append(machine.unit)
     if changed:
         systemd.refresh(*changed)
 
 
-def _text(
-    machine: Machine, argv: Sequence[str], needs: Mapping[str, Helper], after: Sequence[str], timeout: float
-) -> str:
+def _text(machine: Machine, service: Service, needs: Mapping[str, Helper]) -> str:
     python, sockets = sys.executable, [helper.socket for helper in needs.values()]
+    balloon = {"execute": "balloon", "arguments": {"value": service.balloon}}
+    after = [json.dumps(balloon)] if service.balloon else []
     said = [python, "-c", _line(_SAY), machine.socket]
     before = [bootunit.quoted([command.need("cp", "coreutils"), machine.declared, machine.started])]
     if sockets:
@@ -159,17 +160,17 @@ def _text(
             ("Unit", "Documentation", ["https://www.qemu.org/docs/master/system/invocation.html"]),
             ("Unit", "After", ["network.target", *needs]),
             ("Unit", "Requires", list(needs)),
-            ("Unit", "RequiresMountsFor", [bootunit.quoted([machine.folder])]),
+            ("Unit", "RequiresMountsFor", [bootunit.quoted([machine.folder, *service.paths])]),
             ("Unit", _DIGEST, [machine.digest]),
             ("Service", "Type", ["forking"]),
             ("Service", "PIDFile", [machine.pid]),
             ("Service", "UMask", ["0077"]),
             ("Service", "StandardError", [f"append:{machine.log}"]),
             ("Service", "ExecStartPre", before),
-            ("Service", "ExecStart", [bootunit.quoted([*argv, "-pidfile", machine.pid])]),
+            ("Service", "ExecStart", [bootunit.quoted([*service.argv, "-pidfile", machine.pid])]),
             ("Service", "ExecStartPost", [bootunit.quoted([*said, *after])] if after else []),
             ("Service", "ExecStop", [bootunit.quoted([*said, _POWER_DOWN])]),
-            ("Service", "TimeoutStopSec", [str(int(timeout))]),
+            ("Service", "TimeoutStopSec", [str(service.timeout)]),
             ("Install", "WantedBy", list(bootunit.BOOT)),
         ]
     )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -57,15 +58,15 @@ class QemuVm(Resource):
         facts: dict[str, Any] = {"folder": machine.folder, "accelerator": qemu.accelerator(), "ports": []}
         facts["unit"] = machine.unit if supervised and qemu_run.exists(machine) else None
         monitor = machine.monitor()
-        if monitor is None:
-            config["snapshots"] = _kept(config)
-            return State("stopped", config, facts=facts, owner=declared["owner"])
-        with monitor:
-            started = cls._canonical((machine.load(machine.started) or declared)["options"])
-            live, more = cls._running(monitor, started, config)
-            # Snapshots live in the disks: while it runs, the running VM alone knows them.
-            config["snapshots"] = live["snapshots"]
-        return State("running", config, live, {**facts, **more}, declared["owner"])
+        started = cls._canonical((machine.load(machine.started) or declared)["options"])
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError), monitor or contextlib.nullcontext():
+            if monitor is not None:
+                live, more = cls._running(monitor, started, config)
+                # Snapshots live in the disks: while it runs, the running VM alone knows them.
+                config["snapshots"] = live["snapshots"]
+                return State("running", config, live, {**facts, **more}, declared["owner"])
+        config["snapshots"] = _kept(config)
+        return State("stopped", config, facts=facts, owner=declared["owner"])
 
     @classmethod
     def _running(
@@ -104,13 +105,7 @@ class QemuVm(Resource):
         }
 
     def files(self) -> list[tuple[str, str]]:
-        drives = [("drives.file", drive["file"]) for drive in self.spec.get("drives", ()) if drive.get("file")]
-        shares = [("filesystems.path", row["path"]) for row in self.spec.get("filesystems", ())]
-        return [
-            *drives,
-            *shares,
-            *((option, self.spec[option]) for option in ("kernel", "initrd") if option in self.spec),
-        ]
+        return _files(self.spec)
 
     def needs(self) -> list[Thing]:
         return [*super().needs(), *(("link", f"/{row['device']}") for row in self._host_networks())]
@@ -119,11 +114,9 @@ class QemuVm(Resource):
         return [row for row in self.spec.get("networks", ()) if "device" in row]
 
     def observe(self, engine: str, state: State) -> State:
-        facts = {**state.facts, "missing": self.missing()}
         if self.target != "absent":
             self._able(engine)
-            facts["unattended"] = bool(self.spec.get("autostart")) and not qemu_run.supervised()
-        return replace(state, facts={name: value for name, value in facts.items() if name != "unattended" or value})
+        return replace(state, facts={**state.facts, "missing": self.missing()})
 
     def _able(self, engine: str) -> None:
         """Have what is missing on this host known before anything is touched.
@@ -131,10 +124,13 @@ class QemuVm(Resource):
         Raises:
             StrataError: It names the option, or the package.
         """
+        if self.spec.get("autostart") and not qemu_run.supervised():
+            hint = "Leave it out, and start the VM by a task"
+            raise StrataError("needs systemd on the host, and root", option="autostart", value=True, hint=hint)
         self._helpers(self._machine(engine), self.spec)
         if self.spec.get("firmware", "bios") != "bios":
             firmware.find(self.spec["firmware"] == "secure")
-        for row in self._host_networks():
+        for row in self._host_networks() if self.target == "running" else ():
             if ("link", f"/{row['device']}") not in self.promised and not os.path.exists(f"{_LINKS}/{row['device']}"):
                 raise StrataError("is not there", option="networks.device", value=row["device"])
             if row["type"] == "bridge":
@@ -152,13 +148,6 @@ class QemuVm(Resource):
     def plan(self, state: State) -> Plan:
         for option, path in state.facts.get("missing", ()) if self.target == "running" else ():
             raise StrataError("is not there", option=option, value=path)
-        if state.facts.get("unattended"):
-            raise StrataError(
-                "needs systemd on the host, and root",
-                option="autostart",
-                value=True,
-                hint="Leave it out, and start the VM by a task",
-            )
         plan = super().plan(state)
         if plan.target == "stopped":
             untaken = set(plan.want.get("snapshots") or ()) - set(state.config.get("snapshots") or ())
@@ -211,9 +200,14 @@ class QemuVm(Resource):
 
     def _supervise(self, machine: Machine, values: Mapping[str, Any], *, autostart: bool) -> None:
         self._prepare(machine, values)
-        argv = [*machine.words(), *Line(values, machine).words()]
-        helpers, balloon = self._helpers(machine, values), values.get("balloon")
-        qemu_run.write(machine, argv, helpers, self.spec["timeout"], autostart=autostart, balloon=balloon)
+        service = qemu_run.Service(
+            argv=[*machine.words(), *Line(values, machine).words()],
+            helpers=self._helpers(machine, values),
+            paths=[path for _option, path in _files(values)],
+            timeout=self.spec["timeout"],
+            balloon=values.get("balloon"),
+        )
+        qemu_run.write(machine, service, autostart=autostart)
 
     @staticmethod
     def _helpers(machine: Machine, values: Mapping[str, Any]) -> list[qemu_run.Helper]:
@@ -285,6 +279,8 @@ class QemuVm(Resource):
             key = str(change.key)
             rows = dict(field.keyed(now[field.name] or ()))
             had, row = rows.pop(key, None), field.keyed(plan.want[field.name]).get(key)
+            if had is None and row is None:  # somebody else was faster
+                return
             after = rows if row is None else {**rows, key: row}
             noted = {**started, field.name: tuple(after[one] for one in sorted(after, key=_in_order))}
             if had is None:
@@ -328,6 +324,9 @@ class QemuVm(Resource):
                 progress.say(f"taking the snapshot {tag}")
                 monitor.human(f"savevm {tag}")
 
+    def explain(self, engine: str, state: State) -> str:
+        return "; ".join((files.read(self._machine(engine).log) or "").strip().splitlines()[-3:])
+
     def stop(self, engine: str, plan: Plan) -> None:
         progress.say("waiting for the guest to power off")
         self._machine(engine).power_down(self.spec["force"], self.spec["timeout"])
@@ -344,6 +343,13 @@ def _tags(told: str) -> tuple[str, ...]:
     """The tags in the monitor's table of snapshots: a row is an id, a tag, a size, a date."""
     rows = [line.split() for line in told.splitlines()]
     return tuple(sorted(row[1] for row in rows if len(row) > 4 and (row[0] == "--" or row[0].isdigit())))
+
+
+def _files(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What it is made of on the host, by the options that name it."""
+    drives = [("drives.file", row["file"]) for row in values.get("drives") or () if row.get("file")]
+    shares = [("filesystems.path", row["path"]) for row in values.get("filesystems") or ()]
+    return [*drives, *shares, *((option, values[option]) for option in ("kernel", "initrd") if values.get(option))]
 
 
 def _disks(values: Mapping[str, Any]) -> list[str]:

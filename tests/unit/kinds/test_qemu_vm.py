@@ -30,7 +30,7 @@ from ansible_collections.strata.virt.plugins.module_utils.engines import (
     systemd,
     unitfile,
 )
-from ansible_collections.strata.virt.plugins.module_utils.kinds import qemu_vm
+from ansible_collections.strata.virt.plugins.module_utils.kinds import qemu_live, qemu_vm
 from ansible_collections.strata.virt.plugins.module_utils.kinds.qemu_line import Line
 from ansible_collections.strata.virt.plugins.module_utils.kinds.qemu_vm import QemuVm
 
@@ -438,6 +438,31 @@ def test_a_change_waits_for_a_restart(host):
     assert len(host.running) == 2
 
 
+def test_one_that_ends_while_it_is_looked_at_is_stopped(host, monkeypatch):
+    host.apply()
+
+    def reset(_told):
+        raise ConnectionResetError
+
+    monkeypatch.setattr(qemu_live, "forwards", reset)
+    assert host.state(host.resource()).status == "stopped"
+
+
+def test_one_that_ends_at_once_says_why(host, monkeypatch):
+    start = qemu_run.start
+
+    def start_and_die(machine, *more):
+        start(machine, *more)
+        Path(machine.log).write_text("a warning\nthe guest panicked\n")
+        host.vm.quit()
+        os.unlink(machine.socket)
+
+    monkeypatch.setattr(qemu_run, "start", start_and_die)
+    monkeypatch.setattr(QemuVm, "_speaking", lambda self, engine: contextlib.nullcontext())
+    with pytest.raises(StrataError, match="did not take it: state is 'stopped'; a warning; the guest panicked"):
+        host.apply()
+
+
 def test_a_start_that_was_killed_leaves_nothing_unknown(host):
     host.apply()
     host.vm.quit()
@@ -694,6 +719,7 @@ def test_a_service_until_the_next_boot(host, init):
     assert not host.apply()
     assert list(init.units.glob("*.service")) == []
     assert init.unit().last("Service", "Type") == "forking"
+    assert init.unit().last("Unit", "RequiresMountsFor").split() == [f"{host.folder}/tiny", "/srv/tiny.qcow2"]
     assert host.state(host.resource()).facts["unit"].startswith("strata-qemu-tiny-")
     host.apply(state="absent", force=True)
     assert list(init.runtime.iterdir()) == []

@@ -15,29 +15,7 @@ _MODULES = (
     *("virtio_pci", "virtio_balloon", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "ata_piix", "ahci"),
     *("virtio_net", "button", "evdev", "virtiofs", "9p", "9pnet_virtio", "isofs", "tpm_crb"),
 )
-_INIT = """\
-#!/bin/sh
-exec 2>&1
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
-for module in $(cat /modules/order); do insmod /modules/$module; done
-mkdir /share /nine /seed
-mount -t virtiofs share /share && echo "share $(cat /share/hello)"
-mount -t 9p -o trans=virtio,version=9p2000.L nine /nine && echo "nine $(cat /nine/hello)"
-for disk in /dev/vd?; do
-    mount -t iso9660 -o ro $disk /seed && echo "seed $(cat /seed/user-data)" && umount /seed
-done
-echo "tpm $(ls /sys/class/tpm)"
-for events in /dev/input/event*; do
-    (head -c 24 $events >/dev/null; echo "the button"; poweroff -f) &
-done
-echo "up"
-while :; do
-    echo "has" $(ls /sys/block /sys/class/net) "medium" $(head -c 5 /dev/sr0 2>/dev/null) "."
-    sleep 1
-done
-"""
+_INIT = Path(__file__).with_name("init")
 
 
 def build(folder: Path) -> dict:
@@ -49,8 +27,7 @@ def build(folder: Path) -> dict:
     for applet in run(str(tree / "bin/busybox"), "--list").splitlines():
         if applet != "busybox":
             os.symlink("busybox", tree / "bin" / applet)
-    (tree / "init").write_text(_INIT)
-    (tree / "init").chmod(0o755)
+    shutil.copy(_INIT, tree / "init")
     kernel = max(Path("/boot").glob("vmlinuz-*"))
     version = kernel.name.removeprefix("vmlinuz-")
     order: list[str] = []

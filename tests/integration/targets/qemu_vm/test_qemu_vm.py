@@ -37,6 +37,11 @@ def process(name: str) -> tuple[int, list[str]] | None:
     return None
 
 
+def names(line: str) -> set[str]:
+    """The words of a line of the guest's; of paths, the last part."""
+    return {word.rpartition("/")[2] for word in line.split()}
+
+
 def after(argv: list[str], *flags: str) -> list[str]:
     return [word for flag, word in zip(argv, argv[1:]) if flag in flags]
 
@@ -246,7 +251,7 @@ class TestAGuest(Harness):
 
         def said() -> int:
             text = self.console.read_text(errors="replace")[since:]
-            lines = [line for line in text.splitlines() if all(word in line.split() for word in words)]
+            lines = [line for line in text.splitlines() if all(word in names(line) for word in words)]
             return since + text.rindex(lines[-1]) + len(lines[-1]) if lines else 0
 
         return waited(said, f"the guest to say {' '.join(words)}", 180)
@@ -258,7 +263,7 @@ class TestAGuest(Harness):
     def lacks(self, word: str) -> None:
         def gone() -> bool:
             last = [line for line in self.console.read_text(errors="replace").splitlines() if line.startswith("has ")]
-            return bool(last) and word not in last[-1].split()
+            return bool(last) and word not in names(last[-1])
 
         waited(gone, f"the guest to lose {word}", 60)
 
