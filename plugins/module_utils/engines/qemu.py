@@ -156,9 +156,9 @@ class Machine:
 
     @property
     def unit(self) -> str:
-        """Its service, where systemd runs it. The same name in another folder is another VM."""
+        """Its service, where systemd runs it. The same name in another folder is another VM; no name has a colon."""
         folder = os.path.dirname(self.folder)
-        other = "" if folder == default_folder() else f"-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
+        other = "" if folder == default_folder() else f":{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
         return f"{UNITS}{self.name}{other}.service"
 
     @property

@@ -122,7 +122,7 @@ def exists(machine: Machine) -> bool:
 
 
 def _helper_unit(machine: Machine, helper: Helper) -> str:
-    return f"{machine.unit[: -len('.service')]}-{helper.name}.service"
+    return f"{machine.unit[: -len('.service')]}:{helper.name}.service"
 
 
 def write(machine: Machine, service: Service, *, autostart: bool) -> None:
@@ -134,7 +134,7 @@ def write(machine: Machine, service: Service, *, autostart: bool) -> None:
     needs = {_helper_unit(machine, helper): helper for helper in service.helpers}
     for unit in _helper_units(machine):
         if unit not in needs:
-            bootunit.drop(unit)
+            systemd.unwant(unit)  # and no more than that: what runs may speak to it
     changed = []
     for unit, helper in needs.items():
         if bootunit.write(unit, _helper_text(machine, helper), (machine.unit,) if autostart else ()):
@@ -185,7 +185,6 @@ def _helper_text(machine: Machine, helper: Helper) -> str:
     return bootunit.render(
         [
             ("Unit", "Description", [f"{os.path.basename(helper.argv[0])} of the virtual machine {machine.name}"]),
-            ("Unit", "StopWhenUnneeded", ["yes"]),
             # Who waits for it must not see that of the last time.
             ("Service", "ExecStartPre", [bootunit.quoted([command.need("rm", "coreutils"), "-f", helper.socket])]),
             ("Service", "ExecStart", [bootunit.quoted(helper.argv)]),
@@ -199,7 +198,7 @@ def _helper_units(machine: Machine) -> list[str]:
     for folder in (systemd.UNITS, bootunit.RUNTIME):
         names = os.listdir(folder) if os.path.isdir(folder) else ()
         found |= {
-            name for name in names if name.startswith((f"{stem}-tpm.", f"{stem}-fs-")) and name.endswith(".service")
+            name for name in names if name.startswith((f"{stem}:tpm.", f"{stem}:fs-")) and name.endswith(".service")
         }
     return sorted(found)
 
@@ -227,6 +226,7 @@ def start(machine: Machine, argv: Sequence[str], helpers: Iterable[Helper], time
         files.remove(helper.socket)
     try:
         if supervised():
+            _clear(machine, helpers)
             systemd.start(machine.unit, timeout)
         else:
             files.remove(machine.socket)
@@ -236,6 +236,16 @@ def start(machine: Machine, argv: Sequence[str], helpers: Iterable[Helper], time
     except StrataError as error:
         raise StrataError(f"{error.message}: {(files.read(machine.log) or '').strip()}") from None
     until(lambda: not machine.gone(), f"QEMU to answer at {machine.socket}", timeout)
+
+
+def _clear(machine: Machine, helpers: Iterable[Helper]) -> None:
+    """Nothing of an earlier start serves the VM, which starts what it needs."""
+    needed = [_helper_unit(machine, helper) for helper in helpers]
+    for unit in _helper_units(machine):
+        if unit not in needed:
+            bootunit.drop(unit)
+    if needed:
+        command.run(["systemctl", "stop", "--", *needed])
 
 
 def _background(machine: Machine, helper: Helper) -> None:

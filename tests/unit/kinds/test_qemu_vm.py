@@ -700,7 +700,8 @@ class Systemd:
         monkeypatch.setattr(bootunit, "RUNTIME", str(self.runtime))
 
     def unit(self) -> unitfile.UnitFile:
-        (path,) = [*self.units.glob("strata-qemu-tiny*.service"), *self.runtime.glob("strata-qemu-tiny*.service")]
+        name = qemu.Machine(f"{self.host.folder}/tiny").unit
+        (path,) = [place / name for place in (self.units, self.runtime) if (place / name).exists()]
         return unitfile.UnitFile(path.read_text())
 
     def start(self, _unit: str, _timeout: float) -> None:
@@ -720,7 +721,7 @@ def test_a_service_until_the_next_boot(host, init):
     assert list(init.units.glob("*.service")) == []
     assert init.unit().last("Service", "Type") == "forking"
     assert init.unit().last("Unit", "RequiresMountsFor").split() == [f"{host.folder}/tiny", "/srv/tiny.qcow2"]
-    assert host.state(host.resource()).facts["unit"].startswith("strata-qemu-tiny-")
+    assert host.state(host.resource()).facts["unit"].startswith("strata-qemu-tiny:")
     host.apply(state="absent", force=True)
     assert list(init.runtime.iterdir()) == []
 
@@ -755,13 +756,15 @@ def test_programs_that_serve_it_are_services_too(host, init, monkeypatch):
     names = sorted(path.name for path in init.units.glob("*.service"))
     stem = qemu.Machine(f"{host.folder}/tiny").unit.removesuffix(".service")
     texts = {name.removeprefix(stem): unitfile.UnitFile((init.units / name).read_text()) for name in names}
-    assert list(texts) == ["-fs-src.service", "-tpm.service", ".service"]
-    assert texts[".service"].all("Unit", "Requires") == [f"{stem}-tpm.service", f"{stem}-fs-src.service"]
-    assert texts["-fs-src.service"].last("Service", "ExecStart").endswith("--readonly")
-    assert sorted(path.name for path in (init.units / f"{stem}.service.wants").iterdir()) == names[:2]
+    assert list(texts) == [".service", ":fs-src.service", ":tpm.service"]
+    assert texts[".service"].all("Unit", "Requires") == [f"{stem}:tpm.service", f"{stem}:fs-src.service"]
+    assert texts[":fs-src.service"].last("Service", "ExecStart").endswith("--readonly")
+    assert sorted(path.name for path in (init.units / f"{stem}.service.wants").iterdir()) == names[1:]
     host.apply(autostart=True, state="stopped", tpm=False, filesystems=[])
+    assert list((init.units / f"{stem}.service.wants").iterdir()) == [], "none comes with the next boot"
+    host.apply(autostart=True, tpm=False, filesystems=[])
     assert [path.name for path in init.units.glob("*.service")] == [f"{stem}.service"]
-    host.apply(state="absent")
+    host.apply(state="absent", force=True)
     assert not list(init.units.glob("*.service"))
 
 

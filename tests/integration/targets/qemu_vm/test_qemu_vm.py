@@ -202,7 +202,7 @@ class TestQemuVm(Convergence):
         assert self.foretold(spec)["changed"]
         self.unchanged(spec)
         waited(lambda: b"BdsDxe" in console.read_bytes(), "the firmware to say something")
-        helper = f"strata-qemu-{self.case.name}-tpm.service"
+        helper = f"strata-qemu-{self.case.name}:tpm.service"
         assert run("systemctl", "is-active", helper) == "active"
         assert (VMS / self.case.name / "nvram.uefi.fd").stat().st_size > 0
         assert list((VMS / self.case.name / "tpm").iterdir())
