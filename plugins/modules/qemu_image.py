@@ -11,9 +11,10 @@ short_description: Disk images for QEMU
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Makes disk images, with or without a backing file, and grows them. Data is never lost, so an image that exists in
-    another
-    format or on another backing file is an error, and so is a smaller size.
+  - Makes disk images, with or without a backing file, copies them, grows them, moves them onto another backing file,
+    and keeps their snapshots. What the guest sees on the disk stays, unless an option is given that says otherwise.
+  - An image that a virtual machine has open is not touched, and neither is one that is encrypted, marked as corrupt, or
+    whose backing file is gone.
 extends_documentation_fragment:
   - strata.virt.converges
 requirements:
@@ -26,40 +27,120 @@ options:
     required: true
   state:
     description:
-      - V(present) makes the image and grows it, V(absent) removes it, never its backing file.
+      - V(present) makes the image and has it as declared, V(absent) removes it, never its backing file.
     type: str
     choices: [present, absent]
     default: present
   format:
     description:
-      - The image's format.
+      - The image's format. See O(convert) for an image that has another one.
     type: str
     choices: [qcow2, raw]
     default: qcow2
   size:
     description:
       - The size of the disk as the guest sees it, such as V(20G). Without it, that of O(backing) or O(convert_from).
+      - A smaller one than the disk has cuts off what lies beyond it, and takes O(force).
     type: str
   backing:
     description:
-      - The image below this one. It must never change once something lies on it.
+      - The image below this one. It must never change once something lies on it. An empty mapping is none.
+      - An image that lies on another one is moved as O(rebase) says.
     type: dict
     suboptions:
       path:
         description:
           - The file.
         type: str
-        required: true
       format:
         description:
           - Its format. It is never guessed, because a guest could write whatever header it likes.
         type: str
-        required: true
         choices: [qcow2, raw]
+  compat:
+    description:
+      - V(0.10) for images that QEMU before 1.1 can read.
+    type: str
+    choices: ["0.10", "1.1"]
+  lazy_refcounts:
+    description:
+      - Put off updates of the counts of references, for which QEMU has to look through the image after a crash.
+    type: bool
+  refcount_bits:
+    description:
+      - The width of those counts.
+    type: int
+  cluster_size:
+    description:
+      - The unit in which the image grows, from V(512) to V(2M). See O(convert) for an image that has another one.
+    type: str
+  extended_l2:
+    description:
+      - Divide clusters into 32 parts, of which each is allocated on its own. See O(convert) for an image that isn't so.
+    type: bool
+  compression_type:
+    description:
+      - How compressed clusters are. See O(convert) for an image that has another one.
+    type: str
+    choices: [zlib, zstd]
+  snapshots:
+    description:
+      - The snapshots that the image is to have. Missing ones are taken, others removed.
+    type: list
+    elements: str
+  restore:
+    description:
+      - Bring the disk back to what it was at a snapshot, once. What is on it now is lost. This is noted on the file.
+    type: dict
+    suboptions:
+      snapshot:
+        description:
+          - The snapshot.
+        type: str
+        required: true
+      id:
+        description:
+          - Any word. With another one, it is done once more.
+        type: str
+        default: ""
+  preallocation:
+    description:
+      - What of the disk has its place from the beginning. Looked at where the image is made.
+    type: str
+    choices: ["off", metadata, falloc, full]
   convert_from:
     description:
-      - A disk whose content a new image starts with. Not looked at where the image exists.
+      - A disk whose content a new image starts with, a file or a block device. Not looked at where the image exists.
     type: str
+  convert_from_format:
+    description:
+      - The format of O(convert_from). Without it, it is guessed; give it for a disk that a guest could write to.
+    type: str
+    choices: [qcow2, raw, vmdk, vdi, vhdx, vpc]
+  checksum:
+    description:
+      - What the file of O(convert_from) or O(backing) must have, as V(sha256:...) or V(sha512:...). Looked at where the
+        image is made.
+    type: str
+  force:
+    description:
+      - Let a smaller O(size) cut off the end of the disk.
+    type: bool
+    default: false
+  rebase:
+    description:
+      - What to do with an image that lies on another O(backing) than declared.
+      - V(safe) copies what the guest would see otherwise; V(unsafe) only changes the name, for a backing file that was
+        moved; V(never) refuses it.
+    type: str
+    choices: [never, safe, unsafe]
+    default: safe
+  convert:
+    description:
+      - Write an image anew, with the same content, where its O(format), O(cluster_size), O(extended_l2) or
+        O(compression_type) is another one. It takes its place when it is whole. One with snapshots is refused.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -68,6 +149,20 @@ EXAMPLES = r"""
     path: /var/lib/libvirt/images/disk.qcow2
     size: 20G
     backing: {path: /var/lib/libvirt/images/base.qcow2, format: qcow2}
+
+- name: A copy that can grow to 8 GB, with a snapshot to come back to
+  strata.virt.qemu_image:
+    path: /var/lib/libvirt/images/copy.qcow2
+    convert_from: /var/lib/libvirt/images/base.qcow2
+    convert_from_format: qcow2
+    size: 8G
+    snapshots: [clean]
+
+- name: The first disk needs no base any more
+  strata.virt.qemu_image:
+    path: /var/lib/libvirt/images/disk.qcow2
+    size: 20G
+    backing: {}
 
 - name: Take it away
   strata.virt.qemu_image:
@@ -96,7 +191,13 @@ resource:
     owner: null
     options: {path: /var/lib/libvirt/images/disk.qcow2, format: qcow2, size: 20G, state: present}
     running: null
-    facts: {}
+    facts:
+      allocated: 200704
+      below: []
+      snapshots: []
+      encryption: null
+      corrupt: false
+      data_file: false
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

@@ -11,7 +11,8 @@ short_description: Disk images, and what they are
 version_added: 0.1.0
 author: strata.virt contributors (@strata-virt)
 description:
-  - Tells the format, the size and the backing file of disk images, from their headers.
+  - Tells the format, the size, the options and the snapshots of disk images, how much room they take (C(allocated), in
+    bytes), and the files below them, from their headers.
 extends_documentation_fragment:
   - strata.virt.informs
 options:
@@ -44,7 +45,13 @@ resources:
       options: {path: /var/lib/libvirt/images/disk.qcow2, format: qcow2, size: 20G, backing: {path:
         /var/lib/libvirt/images/base.qcow2, format: qcow2}, state: present}
       running: null
-      facts: {}
+      facts:
+        allocated: 200704
+        below: [/var/lib/libvirt/images/base.qcow2]
+        snapshots: []
+        encryption: null
+        corrupt: false
+        data_file: false
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform

@@ -51,6 +51,7 @@ resources:
       facts:
         folder: /var/lib/strata/qemu/tiny
         accelerator: tcg
+        unit: strata-qemu-tiny.service
         ports: [{protocol: tcp, address: 127.0.0.1, port: 2222, guest_port: 22}]
 """
 

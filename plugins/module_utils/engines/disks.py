@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from ..core import command, progress
-from . import bootstrap, qcow2
+from . import bootstrap, qemu_img
 from .trees import Work
 
 LABEL = "root"
@@ -53,4 +53,4 @@ def ext4(work: Work, path: str, size: int) -> None:
 
 def as_qcow2(source: str, path: str) -> None:
     """Make a qcow2 image of a raw one."""
-    qcow2.convert(source, path, "qcow2")
+    qemu_img.convert(source, path, "qcow2")

@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Disk images: read from their header, without a process; changed by qemu-img.
+"""Disk images, read from their header, without a process.
 
 The header is laid down in QEMU's docs/interop/qcow2.txt.
 """
@@ -8,24 +8,28 @@ The header is laid down in QEMU's docs/interop/qcow2.txt.
 from __future__ import annotations
 
 import os
-import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..core import command, progress
 from ..core.errors import StrataError
 
 _MAGIC = b"QFI\xfb"
-_HEADER = struct.Struct(">4sIQIIQ")  # magic, version, backing offset, backing length, cluster bits, size
+_HEADER = struct.Struct(">4sIQIIQI")  # magic, version, backing offset, backing length, cluster bits, size, encryption
 _SNAPSHOTS = struct.Struct(">IQ")  # number, offset
 _SNAPSHOTS_AT = 60
 _SNAPSHOT = struct.Struct(">QIHHIIQII")  # …, length of the id, of the name, …, of the extra data
+_VERSION_3 = struct.Struct(">QQQII")  # features: incompatible, compatible, autoclear; refcount order, header length
+_VERSION_3_AT = 72
+_COMPRESSION_AT = 104
+_CORRUPT, _DATA_FILE, _COMPRESSION, _EXTENDED = (1 << bit for bit in (1, 2, 3, 4))
+_LAZY = 1
 _BACKING_FORMAT = 0xE2792ACA
 _END = 0
-_SHARE = re.compile(r"\((\d+)\.\d+/100%\)")
-_PACKAGE = "qemu-utils (Debian) or qemu-img (Fedora)"
+_ENCRYPTION = {1: "aes", 2: "luks"}
+_REFCOUNT_ORDER = 4  # of version 2
+_DEEPEST = 200  # images below an image; more is a circle, or might as well be one
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,15 @@ class Image:
     backing: str | None = None
     backing_format: str | None = None
     snapshots: tuple[str, ...] = ()
+    compat: str = "1.1"
+    cluster_size: int = 65536
+    refcount_bits: int = 16
+    lazy_refcounts: bool = False
+    extended_l2: bool = False
+    compression_type: str = "zlib"
+    encryption: str | None = None
+    corrupt: bool = False
+    data_file: bool = False
 
 
 def read(path: str) -> Image | None:
@@ -45,7 +58,7 @@ def read(path: str) -> Image | None:
         with open(path, "rb") as file:
             head = file.read(4096)
             if len(head) < 104 or not head.startswith(_MAGIC):
-                return Image("raw", os.fstat(file.fileno()).st_size)
+                return Image("raw", os.lseek(file.fileno(), 0, os.SEEK_END))  # which tells it of block devices, too
             snapshots = tuple(_snapshots(file, *_SNAPSHOTS.unpack_from(head, _SNAPSHOTS_AT)))
     except FileNotFoundError:
         return None
@@ -53,10 +66,50 @@ def read(path: str) -> Image | None:
         raise StrataError(f"could not read {path}: {error.strerror}") from None
     except struct.error:
         raise StrataError(f"{path} is a damaged qcow2 image", hint="See qemu-img check") from None
-    _magic, version, offset, length, _bits, size = _HEADER.unpack_from(head)
+    return _image(path, head, snapshots)
+
+
+def _image(path: str, head: bytes, snapshots: tuple[str, ...]) -> Image:
+    _magic, version, offset, length, bits, size, encryption = _HEADER.unpack_from(head)
+    features, compatible, order, start = 0, 0, _REFCOUNT_ORDER, _VERSION_3_AT
+    if version >= 3:
+        features, compatible, _autoclear, order, start = _VERSION_3.unpack_from(head, _VERSION_3_AT)
+    if bits > 30 or order > 6:
+        raise StrataError(f"{path} is a damaged qcow2 image", hint="See qemu-img check")
     backing = head[offset : offset + length].decode(errors="surrogateescape") if offset else None
-    start = struct.unpack_from(">I", head, 100)[0] if version >= 3 else 72
-    return Image("qcow2", size, backing, _extension(head, start, _BACKING_FORMAT), snapshots)
+    return Image(
+        "qcow2",
+        size,
+        _absolute(path, backing),
+        _extension(head, start, _BACKING_FORMAT) if backing else None,
+        snapshots,
+        compat="1.1" if version >= 3 else "0.10",
+        cluster_size=1 << bits,
+        refcount_bits=1 << order,
+        lazy_refcounts=bool(compatible & _LAZY),
+        extended_l2=bool(features & _EXTENDED),
+        compression_type="zstd" if features & _COMPRESSION and head[_COMPRESSION_AT] else "zlib",
+        encryption=_ENCRYPTION.get(encryption),
+        corrupt=bool(features & _CORRUPT),
+        data_file=bool(features & _DATA_FILE),
+    )
+
+
+def _absolute(path: str, backing: str | None) -> str | None:
+    """A name without a protocol is seen from the folder of the image that has it (qemu-img(1), create -b)."""
+    if backing is None or ":" in backing.partition("/")[0]:
+        return backing
+    return os.path.normpath(os.path.join(os.path.dirname(path), backing))
+
+
+def below(image: Image | None) -> list[str]:
+    """The files that an image lies on, the next one first; the last may be missing, or no file."""
+    found: list[str] = []
+    while image is not None and image.backing is not None and len(found) < _DEEPEST:
+        found.append(image.backing)
+        # What is below a raw image is no business of the guest's who can write into it.
+        image = read(image.backing) if image.backing_format != "raw" else None
+    return found
 
 
 def _snapshots(file: BinaryIO, number: int, offset: int) -> Iterator[str]:
@@ -80,30 +133,3 @@ def _extension(head: bytes, start: int, wanted: int) -> str | None:
             return head[start + 8 : start + 8 + length].decode()
         start += 8 + (length + 7) // 8 * 8
     return None
-
-
-def create(path: str, format: str, size: int | None, backing: Mapping[str, str] | None) -> None:
-    """Make an empty image; ``backing`` has the path and the format of the file below it."""
-    tool = command.need("qemu-img", _PACKAGE)
-    base = ["-b", backing["path"], "-F", backing["format"]] if backing else []
-    command.run([tool, "create", "-q", "-f", format, *base, path, *([str(size)] if size is not None else [])])
-
-
-def convert(source: str, path: str, format: str) -> None:
-    """Copy a disk's content into a new image; holes stay holes."""
-    argv = [command.need("qemu-img", _PACKAGE), "convert", "-p", "-O", format, source, path]
-    progress.run(argv, lambda line: f"copied {found.group(1)}%" if (found := _SHARE.match(line)) else None)
-
-
-def forget(path: str, snapshot: str) -> None:
-    """Remove a snapshot of a disk that nobody uses."""
-    command.run([command.need("qemu-img", _PACKAGE), "snapshot", "-d", snapshot, path])
-
-
-def resize(path: str, format: str, size: int) -> None:
-    """Grow a disk.
-
-    Raises:
-        StrataError: Among others: a running QEMU holds the lock of the image.
-    """
-    command.run([command.need("qemu-img", _PACKAGE), "resize", "-q", "-f", format, path, str(size)])

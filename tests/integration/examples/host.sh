@@ -14,7 +14,9 @@ chmod 755 $tree/usr/bin/worker
 
 cp /boot/vmlinuz-* /var/lib/libvirt/images/vmlinuz
 printf '' | cpio --quiet --create --format=newc >/var/lib/libvirt/images/tiny.cpio
-[ -e /srv/tiny.qcow2 ] || qemu-img create -q -f qcow2 /srv/tiny.qcow2 64M
+for disk in tiny web; do
+    [ -e /srv/$disk.qcow2 ] || qemu-img create -q -f qcow2 /srv/$disk.qcow2 64M
+done
 [ -e /var/lib/libvirt/images/base.qcow2 ] || qemu-img create -q -f qcow2 /var/lib/libvirt/images/base.qcow2 64M
 
 mkdir -p /srv/myweb

@@ -340,7 +340,7 @@ def test_a_disk_becomes_another_format(builder, path, monkeypatch):
         Path(target).touch()
         os.truncate(target, os.stat(source).st_size)
 
-    monkeypatch.setattr("ansible_collections.strata.virt.plugins.module_utils.engines.qcow2.convert", convert)
+    monkeypatch.setattr("ansible_collections.strata.virt.plugins.module_utils.engines.qemu_img.convert", convert)
     apply(spec(path, format="ext4", size="1G"))
     assert apply(spec(path, format="qcow2", size="1G"))
     assert apply(spec(path))
