@@ -15,13 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.targets.qemu_vm import guest
+from tests.lab import tiny_guest
 from tests.lab.convergence import Case, Convergence, Harness
 from tests.lab.driver import Failed, call, call_as, run
 
 TOP = Path("/srv/strata-test-vm")
 VMS = Path("/var/lib/strata/qemu")
 FORCE = {"force": True, "timeout": "60"}
+MODULES = (
+    *("virtio_pci", "virtio_balloon", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "ata_piix", "ahci"),
+    *("virtio_net", "button", "evdev", "virtiofs", "9p", "9pnet_virtio", "isofs", "tpm_crb"),
+)
 SMALL = {"memory": "64M", "accel": "tcg"}
 
 
@@ -275,7 +279,7 @@ class TestAGuest(Harness):
         more = {"id": "more", "file": str(TOP / "b.qcow2"), "interface": "virtio"}
         cdrom = {"id": "cd", "file": "", "format": "raw", "interface": "ide", "media": "cdrom"}
         spec = {
-            **guest.build(TOP),
+            **tiny_guest.build(TOP, Path(__file__).with_name("init"), MODULES),
             "memory": "512M",
             "balloon": "512M",
             "accel": "tcg",
