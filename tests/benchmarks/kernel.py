@@ -9,8 +9,10 @@ machines on a host that has nothing else to do, because they are made below syst
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -66,6 +68,23 @@ def lxcs(count: int, folder: Path) -> list[dict]:
     (folder / "trees" / "lxc" / "usr").mkdir(parents=True, exist_ok=True)
     container = {"source": {"rootfs": str(folder / "trees" / "lxc")}, "state": "stopped", **LIMITS}
     return [{"lxc_container": {"name": f"bench{number}", **container}} for number in range(count)]
+
+
+PODMAN = "/run/podman/podman.sock"
+
+
+def podmans(count: int, folder: Path) -> list[dict]:
+    """Containers that were never started, and a service to ask for them: its start is no part of what is measured."""
+    if not Path(PODMAN).exists():
+        Path(PODMAN).parent.mkdir(exist_ok=True)
+        service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{PODMAN}"])
+        atexit.register(lambda: (service.terminate(), service.wait(), Path(PODMAN).unlink(missing_ok=True)))
+        while not Path(PODMAN).exists():
+            time.sleep(0.1)
+        tree = shutil.make_archive(str(folder / "tree"), "tar", running_tree(folder, "podman"))
+        subprocess.run(["podman", "import", "--quiet", tree, "localhost/bench:1"], check=True, capture_output=True)
+    container = {"image": "localhost/bench:1", "command": SLEEP, "network_mode": "none", "state": "present", **LIMITS}
+    return [{"podman_container": {"name": f"bench{number}", **container}} for number in range(count)]
 
 
 def running_tree(folder: Path, name: str) -> str:
@@ -130,6 +149,9 @@ SUBJECTS = {
     ),
     "lxc": Subject(
         "containers of LXC", lxcs, (10, 50), "lxc", "asking LXC, reading files", playbook=False, running=running_lxcs
+    ),
+    "podman": Subject(
+        "containers of Podman", podmans, (10, 100), "podman", "one list, and one inspect a container", playbook=False
     ),
 }
 

@@ -4,6 +4,7 @@
 
     target.py raw containers|domains URL     reads all that there is, with nothing but the engine's library
     target.py raw cgroups|nspawn|lxc ""      reads all files of them that have an option, and asks for their states
+    target.py raw podman ""                  as containers, of the service of Podman that listens
     target.py stack FILE                     is the module strata.virt.stack, with the options in FILE
     target.py apply FILE                     is the same where there is something to change
     target.py image URL NAME                 makes an image to create containers from
@@ -15,14 +16,17 @@ The first three print the seconds between the last import and the end.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib
 import io
 import json
 import os
+import socket
 import sys
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 STRATA = "ansible_collections.strata.virt.plugins"
 
@@ -94,6 +98,23 @@ def raw_lxc(_url: str) -> float:
     return time.perf_counter() - start
 
 
+def raw_podman(_url: str) -> float:
+    """One list, one inspect a container, and the image, of the service that listens."""
+    connection = http.client.HTTPConnection("podman")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect("/run/podman/podman.sock")
+
+    def ask(path: str) -> Any:
+        connection.request("GET", f"/v5.0.0/libpod{path}")
+        return json.loads(connection.getresponse().read())
+
+    start = time.perf_counter()
+    found = [ask(f"/containers/{one['Id']}/json") for one in ask("/containers/json?all=true")]
+    for image in {one["Image"] for one in found}:
+        ask(f"/images/{image}/json")
+    return time.perf_counter() - start
+
+
 def stack(path: str, *, changes: bool = False) -> float:
     """The module itself, from its first line after the imports to its result."""
     from ansible.module_utils import basic
@@ -143,6 +164,7 @@ RAW = {
     "cgroups": raw_cgroups,
     "nspawn": raw_nspawn,
     "lxc": raw_lxc,
+    "podman": raw_podman,
 }
 
 if __name__ == "__main__":
