@@ -51,8 +51,8 @@ options:
     type: str
   workload:
     description:
-      - A container of Docker, Podman or LXC, a machine of nspawn, a domain of libvirt, or a unit of systemd that runs, by
-        its name, or any process by its number. Its first process is looked at, for the topics V(network) and
+      - A container of Docker, Podman or LXC, a machine of nspawn, a domain of libvirt, or a unit of systemd that runs,
+        by its name, or any process by its number. Its first process is looked at, for the topics V(network) and
         V(permissions).
     type: str
 seealso:

@@ -31,6 +31,10 @@ def said(host: Host, *argv: str) -> list[Facts] | None:
     return [row for row in rows if row]  # ip prints {} for what a filter left out
 
 
+def _name(row: Facts) -> str:
+    return str(row["name"])
+
+
 def link(row: Facts) -> Facts:
     """A link of ``ip --json --details address`` in our words."""
     flags = row.get("flags", ())
@@ -71,7 +75,7 @@ def read_links(host: Host, *before: str) -> Facts:
     argv = [*before, "ip", "--json"]
     links = said(host, *argv, "--details", "address", "show")
     routes = [said(host, *argv, family, "route", "show", "table", "all") for family in ("-4", "-6")]
-    facts["links"] = None if links is None else [link(row) for row in links if "ifname" in row]
+    facts["links"] = None if links is None else sorted((link(row) for row in links if "ifname" in row), key=_name)
     facts["routes"] = None if None in routes else _defaults(routes[0] or [])
     facts["routes6"] = None if None in routes else _defaults(routes[1] or [])
     return facts

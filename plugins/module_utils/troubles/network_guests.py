@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..core.diagnosis import ERROR, Check, Facts
+from ..core.diagnosis import ERROR, NOTE, Check, Facts
 from . import network
 
 
@@ -15,10 +15,8 @@ def state(link: Facts) -> str:
     return "down" if not link["up"] else "up" if link["carrier"] else "up without carrier"
 
 
-def _inactive(facts: Facts) -> Iterator[Facts]:
-    for one in facts["virtual_networks"]:
-        if not one["active"]:
-            yield {**one, "boot": "is" if one["autostart"] else "is not"}
+def _inactive(facts: Facts, at_boot: bool) -> Iterator[Facts]:
+    yield from (one for one in facts["virtual_networks"] if not one["active"] and one["autostart"] is at_boot)
 
 
 def _unserved(facts: Facts) -> Iterator[Facts]:
@@ -58,14 +56,25 @@ def _guest_no_way(facts: Facts) -> Iterator[Facts]:
 
 CHECKS = (
     Check(
-        "networks of libvirt are active",
+        "networks of libvirt that start at boot are active",
         ERROR,
-        _inactive,
+        lambda facts: _inactive(facts, True),
         "libvirt's network {name} is not active",
-        f"{network.NETWORKS}/{{name}}.xml is there, {network.RUNNING}/{{name}}.xml is not; it {{boot}} started at boot",
+        f"{network.NETWORKS}/{{name}}.xml is there, {network.RUNNING}/{{name}}.xml is not; it is to start at boot",
+        "Domains that are on it don't start.",
+        "virsh net-start {name}, or strata.virt.libvirt_network with name: {name} and state: started; where it "
+        "refuses, an overlapping subnet is the usual reason",
+        ("virtual_networks",),
+    ),
+    Check(
+        "all networks of libvirt are active",
+        NOTE,
+        lambda facts: _inactive(facts, False),
+        "libvirt's network {name} is not active, and does not start at boot",
+        f"{network.NETWORKS}/{{name}}.xml is there, {network.RUNNING}/{{name}}.xml and autostart/{{name}}.xml are not",
         "Domains that are on it don't start.",
         "virsh net-start {name} && virsh net-autostart {name}, or strata.virt.libvirt_network with name: {name}, "
-        "state: started and autostart: true; where it refuses, an overlapping subnet is the usual reason",
+        "state: started and autostart: true",
         ("virtual_networks",),
     ),
     Check(

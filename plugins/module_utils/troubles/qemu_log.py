@@ -33,7 +33,7 @@ class Saying:
 
 SAYINGS = (
     Saying(
-        r"Could not open '([^']+)': Permission denied",
+        r"(?:Could not open|Cannot access (?:storage|backing) file) '([^']+)'[^\n]*Permission denied",
         "QEMU may not open {0}",
         "QEMU runs as a user of its own (libvirt-qemu, qemu), which has to pass each folder; AppArmor allows it only "
         "what the domain's XML names, backing files included.",
@@ -49,21 +49,20 @@ SAYINGS = (
         "that",
     ),
     Saying(
-        r"Could not open backing file: Could not open '([^']+)': No such file",
+        r"(?:Could not open backing file: Could not open|Cannot access backing file) '([^']+)'[^\n]*No such file",
         "The backing file {0} of a disk is missing",
         "An overlay holds what differs from the file below it, and is nothing without that.",
         "Bring it back to that path, or qemu-img rebase -u -b PATH -F FORMAT OVERLAY where the same file is "
         "elsewhere now",
     ),
     Saying(
-        r"(?:Could not open|cannot access storage file|Cannot access storage file|Failed to open file) '([^']+)'"
-        r"[^\n]*No such file",
+        r"(?:Could not open|[Cc]annot access storage file|Failed to open file) '([^']+)'[^\n]*No such file",
         "The disk {0} is missing",
         "It was moved or removed since the machine was defined.",
         "Bring it back, make it (strata.virt.libvirt_volume, strata.virt.qemu_image), or take it out of disks",
     ),
     Saying(
-        r"(?:unsupported machine type|does not support machine type|Unsupported machine type)[\s:']*([\w.-]+)",
+        r"(?:unsupported machine type|does not support machine type|Unsupported machine type)[\s:'\"]*([\w.-]+)",
         "This QEMU has no machine type {0}",
         "Machine types come and go with versions of QEMU: the domain was made on another host or by a newer version.",
         "virsh capabilities lists those there are; machine: q35 of strata.virt.libvirt_domain takes the newest",

@@ -99,9 +99,11 @@ def domain(host: Host, text: str) -> Facts | None:
     amount, vcpus, loader = xml.find("memory"), xml.find("vcpu"), xml.find("os/loader")
     pages = xml.find("memoryBacking/hugepages")
     page = None if pages is None else pages.find("page")
+    kind = xml.find("os/type")
     firmware = "" if loader is None else loader.text or ""
     return {
         "type": xml.get("type", ""),
+        "machine": "" if kind is None else kind.get("machine", ""),
         "memory": size(amount, None if amount is None else amount.text),
         "vcpus": int("1" if vcpus is None else vcpus.text or 1),
         "hugepages": None if pages is None else 2 * 1024**2 if page is None else size(page, page.get("size")),
@@ -131,14 +133,26 @@ def qemu_user(passwd: str) -> Facts | None:
     return None if row is None else {"name": row[0], "uid": int(row[2]), "groups": [int(row[3])]}
 
 
-def _log(host: Host, name: str, running: bool, since: float) -> str:
-    """What was said since the machine was last started, and of one that doesn't run, what its daemon said lately."""
-    text = qemu_log.last_run(host.text(f"{_LOG}/{name}.log") or "")
-    if running:
-        return text
-    units = [f"--unit={daemon}" for daemon in _DAEMONS]
-    about = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=@{int(since)}"]
-    return "\n".join([text, host.said(*about, *units), host.said(*about, "_TRANSPORT=kernel")])
+def _names(name: str, found: Facts | None) -> list[str]:
+    """By what a message of the daemon's can be told to be about a machine."""
+    if found is None:
+        return [name]
+    files = [file["path"] for disk in found["disks"] for file in disk["files"]]
+    places = [nic[key] for nic in found["interfaces"] for key in ("network", "bridge")]
+    return [f"'{word}'" for word in (name, found["machine"], *files, *places) if word]
+
+
+def _log(host: Host, name: str, found: Facts | None, since: float) -> str:
+    """What was said since a machine that doesn't run was last started, its daemon's and the kernel's words with it."""
+    about = ("journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=@{int(since)}")
+    daemon = host.said(*about, *(f"--unit={unit}" for unit in _DAEMONS)).splitlines()
+    names = _names(name, found)
+    mine = [line for line in daemon if any(word in line for word in names)]
+    return "\n".join([last_words(host, name), *mine, host.said(*about, "_TRANSPORT=kernel")])
+
+
+def last_words(host: Host, name: str) -> str:
+    return qemu_log.last_run(host.text(f"{_LOG}/{name}.log") or "")
 
 
 def machine(host: Host, name: str, options: Mapping[str, Any], networks: list[Facts]) -> Facts:
@@ -146,17 +160,19 @@ def machine(host: Host, name: str, options: Mapping[str, Any], networks: list[Fa
         raise StrataError("is no name of a domain", option="vm", value=name)
     virsh = ("virsh", "--quiet", "--connect", _URI, "--readonly")
     state, _blank, reason = host.said(*virsh, "domstate", "--reason", name).strip().partition(" (")
-    text = host.said(*virsh, "dumpxml", name) or host.text(f"{_DEFINED}/{name}.xml") or ""
+    found = domain(host, host.said(*virsh, "dumpxml", name) or host.text(f"{_DEFINED}/{name}.xml") or "")
     refused = (denials.read(host, options["since"]) if options["root"] else None) or {"apparmor": []}
     running = state in ("running", "paused", "idle", "pmsuspended")
+    # Of one that runs, what kept it from running is over.
+    log = last_words(host, name) if running else _log(host, name, found, options["since"])
     return {
         "name": name,
         "state": state or "unknown",
         "reason": reason.rstrip(")") or "no reason told",
         "running": running,
-        "domain": domain(host, text),
+        "domain": found,
         "defined": [file[: -len(".xml")] for file in host.names(_DEFINED) if file.endswith(".xml")],
-        "errors": list(qemu_log.explained(_log(host, name, running, options["since"]))),
+        "errors": list(qemu_log.explained(log)),
         "denied": [row for row in refused["apparmor"] if row["profile"].startswith("libvirt-")],
         "leases": leases(host, networks, options["now"]),
     }

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec, docker_host, podman_exec, troubleshoot
+from ansible_collections.strata.virt.plugins.module_utils.acts import (
+    docker_exec,
+    docker_host,
+    podman_exec,
+    troubleshoot,
+)
 from ansible_collections.strata.virt.plugins.module_utils.core import doors
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import info_fields
 from ansible_collections.strata.virt.plugins.module_utils.core.field import arguments
