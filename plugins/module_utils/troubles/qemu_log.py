@@ -37,7 +37,7 @@ SAYINGS = (
         "QEMU may not open {0}",
         "QEMU runs as a user of its own (libvirt-qemu, qemu), which has to pass each folder; AppArmor allows it only "
         "what the domain's XML names, backing files included.",
-        "playbooks/troubleshoot_permissions.yml -e path={0} -e user=libvirt-qemu; or move it into a pool, "
+        "strata.virt.troubleshoot_permissions -e path={0} -e user=libvirt-qemu; or move it into a pool, "
         "/var/lib/libvirt/images for example",
     ),
     Saying(

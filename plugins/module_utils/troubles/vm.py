@@ -195,7 +195,11 @@ def read(host: Host, options: Mapping[str, Any]) -> Facts:
     unread: dict[str, str] = {}
     if facts["vm"] is None:
         unread.update(dict.fromkeys(("vm", "domain"), "no vm was named"))
-    elif facts["vm"]["domain"] is None:
+    elif facts["vm"]["running"]:
+        unread["off"] = "the machine runs"
+    else:
+        unread["running"] = "the machine does not run"
+    if facts["vm"] is not None and facts["vm"]["domain"] is None:
         unread["domain"] = f"libvirt knows no domain {name}, or does not answer, or only root may ask"
     if not options["root"]:
         unread["log"] = NO_ROOT

@@ -69,7 +69,7 @@ def _unreachable(facts: Facts) -> Iterator[Facts]:
 
 def _pages(facts: Facts) -> Iterator[Facts]:
     machine = facts["vm"]["domain"]
-    if machine["hugepages"] and not facts["vm"]["running"]:
+    if machine["hugepages"]:
         size = show_size(machine["hugepages"])
         free, wanted = facts["free_pages"].get(size) or 0, -(-machine["memory"] // machine["hugepages"])
         if free < wanted:
@@ -78,7 +78,7 @@ def _pages(facts: Facts) -> Iterator[Facts]:
 
 def _memory(facts: Facts) -> Iterator[Facts]:
     machine, free = facts["vm"]["domain"], facts["available"]
-    if not facts["vm"]["running"] and not machine["hugepages"] and free is not None and machine["memory"] > free:
+    if not machine["hugepages"] and free is not None and machine["memory"] > free:
         yield {"wanted": show_size(machine["memory"]), "free": f"{free // 1024**2}M"}
 
 
@@ -99,7 +99,7 @@ def _network_off(facts: Facts) -> Iterator[Facts]:
 
 
 def _unplugged(facts: Facts) -> Iterator[Facts]:
-    for nic in _interfaces(facts) if facts["vm"]["running"] else ():
+    for nic in _interfaces(facts):
         if nic["type"] in ("network", "bridge") and nic["tap"] and nic["plugged"] is None:
             yield nic
 
@@ -182,7 +182,7 @@ CHECKS = (
         ("domain",),
     ),
     Check(
-        "the machine runs",
+        "nobody switched the machine off",
         NOTE,
         lambda facts: _stopped(facts, False),
         "The machine {name} is {state}: {reason}",
@@ -250,7 +250,7 @@ CHECKS = (
         "/sys/kernel/mm/hugepages/hugepages-{kb}kB/free_hugepages, and memoryBacking of the domain",
         "All of its memory is taken when it starts.",
         "echo N > /sys/kernel/mm/hugepages/hugepages-{kb}kB/nr_hugepages, at best at boot (hugepages= of the kernel)",
-        ("domain",),
+        ("domain", "off"),
     ),
     Check(
         "memory is free",
@@ -260,7 +260,7 @@ CHECKS = (
         "memory of the domain; MemAvailable of /proc/meminfo",
         "It starts, and once it uses its memory the host swaps, or kills the largest process.",
         "Stop something, or give it less: memory of strata.virt.libvirt_domain",
-        ("domain",),
+        ("domain", "off"),
     ),
     Check(
         "networks of the machine are active",
@@ -281,7 +281,7 @@ CHECKS = (
         "A network that is stopped and started, or a bridge that is made anew, leaves the links of running guests out.",
         "ip link set {tap} master BRIDGE; or virsh detach-interface and attach-interface; a restart of libvirtd plugs "
         "those of its networks in again",
-        ("domain",),
+        ("domain", "running"),
     ),
     Check(
         "interfaces have a lease",
@@ -290,8 +290,8 @@ CHECKS = (
         "The interface {mac} of {vm} has no lease of the network {network}",
         "/var/lib/libvirt/dnsmasq/{table}.status does not name it; the network's dnsmasq {dnsmasq}",
         "The guest has no DHCP client on that link, did not boot this far, or was not answered.",
-        "virsh console {vm}: does it boot, and what says ip address; then playbooks/troubleshoot_network.yml",
-        ("domain",),
+        "virsh console {vm}: does it boot, and what says ip address; then strata.virt.troubleshoot_network",
+        ("domain", "running"),
     ),
     Check(
         "the firmware is there",
@@ -314,7 +314,7 @@ CHECKS = (
         ("domain",),
     ),
     Check(
-        "the machine uses KVM",
+        "the machine uses the KVM that there is",
         WARNING,
         _emulated,
         "{name} is emulated, though KVM is usable",

@@ -129,7 +129,7 @@ def failed(host) -> None:
 
 
 HUGE = "</memory><memoryBacking><hugepages><page size='1048576' unit='KiB'/></hugepages></memoryBacking>"
-OFF = "the machine runs"
+OFF = "nobody switched the machine off"
 
 FAULTS = [
     ("KVM is usable", without_kvm, {"the type of the machine can be had"}, "this user may not open /dev/kvm"),
@@ -137,7 +137,7 @@ FAULTS = [
     ("libvirt answers", lambda host: host.answers.clear(), set(), "does not answer"),
     ("nothing stopped the machine", said(STATE, "paused (I/O error)\n"), set(), "vm1 is paused: I/O error"),
     ("nothing stopped the machine", off(reason="crashed"), set(), "vm1 is shut off: crashed"),
-    ("the machine runs", off(), set(), "vm1 is shut off: shutdown"),
+    ("nobody switched the machine off", off(), set(), "vm1 is shut off: shutdown"),
     (
         "QEMU and libvirt report no error",
         failed,
@@ -191,7 +191,7 @@ FAULTS = [
         "52:54:00:aa:00:01 of vm1 has no lease",
     ),
     ("the firmware is there", lambda host: host.remove("/usr/share/OVMF/CODE.fd"), set(), "/usr/share/OVMF/CODE.fd"),
-    ("the machine uses KVM", domain("type='kvm'", "type='qemu'"), set(), "vm1 is emulated"),
+    ("the machine uses the KVM that there is", domain("type='kvm'", "type='qemu'"), set(), "vm1 is emulated"),
     ("devices are virtio", domain("bus='virtio'", "bus='ide'"), set(), "The disk vda"),
     ("devices are virtio", domain("model type='virtio'", "model type='e1000'"), set(), "The interface 52:54"),
     ("vcpus fit the host", domain(">2</vcpu>", ">4</vcpu>"), set(), "4 vcpus, and the host 2"),
@@ -201,7 +201,7 @@ FAULTS = [
 def test_nothing_is_wrong(sound, told):
     result = told(TOPIC, sound, vm="vm1")
     assert result["findings"] == []
-    assert result["unchecked"] == {}
+    assert set(result["unchecked"].values()) == {"the machine runs"}
 
 
 @pytest.mark.parametrize(("name", "break_it", "along", "what"), FAULTS)
@@ -210,6 +210,13 @@ def test_a_fault_is_found_and_nothing_else(sound, told, name, break_it, along, w
     found = told(TOPIC, sound, vm="vm1")["by_name"]
     assert set(found) == {name} | along
     assert what in found[name][0]["what"]
+
+
+def test_a_machine_that_is_off_has_no_interfaces(sound, told):
+    off()(sound)
+    result = told(TOPIC, sound, vm="vm1")
+    assert result["unchecked"]["interfaces have a lease"] == "the machine does not run"
+    assert {"huge pages are free", "memory is free"} <= set(result["passed"])
 
 
 def test_a_machine_that_there_is_not(sound, told):
