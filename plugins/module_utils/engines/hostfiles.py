@@ -33,6 +33,7 @@ class Answer(NamedTuple):
 
     body: dict[str, Any]
     error: str | None = None
+    rows: tuple[dict[str, Any], ...] = ()  # where it answers with a list
 
 
 def _escaped(data: bytes) -> str:
@@ -91,6 +92,27 @@ class Host:
         except OSError:
             return None
 
+    def raw_attribute(self, path: str, name: str) -> bytes:
+        """An extended attribute that is no text; nothing where it has none."""
+        try:
+            return os.getxattr(self.root + path, name)
+        except OSError:
+            return b""
+
+    def status(self, path: str) -> os.stat_result | None:
+        """Owner, mode and kind of a place; of a symbolic link itself."""
+        try:
+            return os.lstat(self.root + path)
+        except OSError:
+            return None
+
+    def target(self, path: str) -> str | None:
+        """What a symbolic link says, whole."""
+        try:
+            return os.readlink(self.root + path)
+        except OSError:
+            return None
+
     def ask_device(self, path: str, request: int) -> Answer:
         """What a device node answers to an ioctl that only asks, as ``{"value": …}``."""
         try:
@@ -129,7 +151,8 @@ class Host:
             if response.status != http.client.OK:
                 return Answer({}, f"it answers GET {url} with {response.status} {response.reason}")
             document = json.loads(_escaped(body))
-            return Answer(document if isinstance(document, dict) else {})
+            rows = tuple(document) if isinstance(document, list) else ()
+            return Answer(document if isinstance(document, dict) else {}, rows=rows)
         except OSError as error:  # TimeoutError has no number
             return Answer({}, error.strerror or f"no answer within {_SOCKET_TIMEOUT} seconds")
         except (http.client.HTTPException, ValueError) as error:

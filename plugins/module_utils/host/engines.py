@@ -162,6 +162,7 @@ def read(host: Host) -> Facts:
 
 
 def _rows(facts: Facts) -> list[Facts]:
+    """Of the engines that were looked at."""
     return [
         {
             **facts[name],
@@ -173,6 +174,7 @@ def _rows(facts: Facts) -> list[Facts]:
             "manager": engine.booted,
         }
         for name, engine in ENGINES.items()
+        if name in facts
     ]
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec, docker_host, podman_exec
+from ansible_collections.strata.virt.plugins.module_utils.acts import (
+    docker_exec,
+    docker_host,
+    podman_exec,
+    troubleshoot,
+)
 from ansible_collections.strata.virt.plugins.module_utils.core import doors
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import info_fields
 from ansible_collections.strata.virt.plugins.module_utils.core.field import arguments
@@ -31,6 +36,7 @@ DOORS_WITHOUT_A_KIND = {
     "docker_container_exec": arguments(docker_exec.FIELDS),
     "docker_host_info": arguments(docker_host.FIELDS),
     "podman_container_exec": arguments(podman_exec.FIELDS),
+    "troubleshoot": arguments(troubleshoot.FIELDS),
 }
 
 
