@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec, docker_host, podman_exec
+from ansible_collections.strata.virt.plugins.module_utils.acts import docker_exec, docker_host, podman_exec, probe
 from ansible_collections.strata.virt.plugins.module_utils.core import doors
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import info_fields
 from ansible_collections.strata.virt.plugins.module_utils.core.field import arguments
@@ -31,6 +31,7 @@ DOORS_WITHOUT_A_KIND = {
     "docker_container_exec": arguments(docker_exec.FIELDS),
     "docker_host_info": arguments(docker_host.FIELDS),
     "podman_container_exec": arguments(podman_exec.FIELDS),
+    "probe": arguments(probe.FIELDS),
 }
 
 
