@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -145,3 +147,10 @@ def test_bad_input_is_refused_before_anything_is_asked(tmp_path, wrong, words):
     mark = tmp_path / "asked"
     assert words in refusal({"command": {"argv": ["touch", str(mark)]}}, wrong)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(("validate", "mode"), [(True, ssl.CERT_REQUIRED), (False, ssl.CERT_NONE)])
+def test_certificates(validate, mode):
+    connection = probe._connection(urlsplit("https://shop.example.org:8443/"), validate, 5)
+    assert (connection.host, connection.port) == ("shop.example.org", 8443)
+    assert (connection._context.verify_mode, connection._context.check_hostname) == (mode, validate)
