@@ -75,6 +75,7 @@ cache_connection: ~/.cache/ansible/guests
 cache_timeout: 3600
 """
 
+import contextlib
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -87,6 +88,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play import Play
 from ansible.plugins.callback import CallbackBase
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.context_objects import CLIArgs
 from ansible.vars.manager import VariableManager
 
 MODULE = "strata.virt.guests_info"
@@ -95,6 +97,7 @@ CONNECTION = "strata.virt.guest"
 # What says how a host is logged in to, and so how its guests are reached through it.
 _LOGIN = ("ansible_user", "ansible_port", "ansible_password", "ansible_private_key_file", "ansible_pipelining")
 _OF_SSH = ("ansible_ssh_", "ansible_sftp_", "ansible_scp_", "ansible_control_path")
+_OF_TASKS = ("tags", "skip_tags", "start_at_task", "step")
 _LOCAL = ("local", "ansible.builtin.local")
 
 
@@ -137,6 +140,17 @@ class _Questions(TaskQueueManager):
             self._stdout_callback = self.answers
         else:
             self._callback_plugins = [self.answers]
+
+
+@contextlib.contextmanager
+def _whatever_tasks_are_wanted() -> Iterator[None]:
+    """Which tasks of a playbook are wanted is said of them, and every play takes it for its own (playbook/play.py)."""
+    given = context.CLIARGS
+    context.CLIARGS = CLIArgs({word: value for word, value in given.items() if word not in _OF_TASKS})
+    try:
+        yield
+    finally:
+        context.CLIARGS = given
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -197,13 +211,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if self.get_option("become") is not None:
             book["become"] = self.get_option("become")
         manager = variables._inventory
-        play = Play().load(book, variable_manager=variables, loader=self.loader)
         forks = self.get_option("forks") or context.CLIARGS.get("forks") or C.DEFAULT_FORKS
-        questions = _Questions(manager, variables, self.loader, {}, run_additional_callbacks=False, forks=forks)
-        try:
-            questions.run(play)
-        finally:
-            questions.cleanup()
+        with _whatever_tasks_are_wanted():
+            play = Play().load(book, variable_manager=variables, loader=self.loader)
+            questions = _Questions(manager, variables, self.loader, {}, run_additional_callbacks=False, forks=forks)
+            try:
+                questions.run(play)
+            finally:
+                questions.cleanup()
         return dict(self._told(hosts, questions.answers.told))
 
     def _told(

@@ -9,9 +9,11 @@ import sys
 
 import pytest
 import yaml
+from ansible import context
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
+from ansible.utils.context_objects import CLIArgs
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.strata.virt.plugins.inventory import guests as module
@@ -156,6 +158,8 @@ def test_who_gives_no_answer_is_warned_about(tmp_path, monkeypatch):
 
 def test_a_play_asks(tmp_path, monkeypatch):
     """A real module on this host, for no engine at all: what it answers doesn't depend on what there is."""
+    of_tasks = CLIArgs({"tags": ("work",), "skip_tags": ("always",), "start_at_task": "Second"})
+    monkeypatch.setattr(context, "CLIARGS", of_tasks)
     answers: dict = {}
     monkeypatch.setattr(_loaded(), "_told", lambda _self, _hosts, told: answers.update(told) or iter(()))
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -163,3 +167,4 @@ def test_a_play_asks(tmp_path, monkeypatch):
     (tmp_path / "guests.yml").write_text("{plugin: strata.virt.guests, engines: []}")
     InventoryManager(DataLoader(), [str(tmp_path / "hosts.yml"), str(tmp_path / "guests.yml")])
     assert (answers["here"]["guests"], answers["here"]["unread"]) == ([], {})
+    assert context.CLIARGS is of_tasks

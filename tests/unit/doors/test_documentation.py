@@ -14,6 +14,7 @@ from ansible_collections.strata.virt.plugins.module_utils.acts import (
     docker_exec,
     docker_host,
     podman_exec,
+    probe,
     troubleshoot,
 )
 from ansible_collections.strata.virt.plugins.module_utils.core import doors
@@ -36,6 +37,7 @@ DOORS_WITHOUT_A_KIND = {
     "docker_container_exec": arguments(docker_exec.FIELDS),
     "docker_host_info": arguments(docker_host.FIELDS),
     "podman_container_exec": arguments(podman_exec.FIELDS),
+    "probe": arguments(probe.FIELDS),
     "troubleshoot": arguments(troubleshoot.FIELDS),
 }
 
