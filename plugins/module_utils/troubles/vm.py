@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import posixpath
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
@@ -56,7 +55,8 @@ def chain(host: Host, path: str) -> list[Facts]:
             break
         if image is None or not image.backing:
             break
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), image.backing.removeprefix("file:")))
+        below = image.backing.removeprefix("file:")
+        path = below[len(host.root) :] if below.startswith(f"{host.root}/") else below
     return found
 
 
