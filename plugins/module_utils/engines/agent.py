@@ -16,7 +16,7 @@ import base64, json, sys, time
 import libvirt, libvirt_qemu
 
 url, name, path, argv = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
-most = 1 << 20  # bytes in one message
+most = 1 << 16  # bytes in one message: the agent takes a long one in bit by bit, and answers nothing meanwhile
 begun = False
 libvirt.registerErrorHandler(lambda *_said: None, None)
 
