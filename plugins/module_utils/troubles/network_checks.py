@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 
 from ..core.diagnosis import ERROR, NOTE, WARNING, Check, Facts, Topic
-from . import network, network_guests, sockets
-from .network_guests import state
+from . import network, network_guests
+from .network_guests import state, unanswered
 
 # Engines make these before anything is on them, and take care of them themselves.
 _ENGINES_OWN = re.compile(
@@ -105,16 +105,6 @@ def _no_default(facts: Facts) -> Iterator[Facts]:
             f"{link['name']} ({', '.join(link['addresses']) or 'no address'})" for link in facts["links"] if link["up"]
         ]
         yield {"up": ", ".join(up) or "none"}
-
-
-def _unanswered(facts: Facts) -> Iterator[Facts]:
-    """Resolvers of this host's own that nobody is."""
-    heard = {row["address"] for row in facts["listening"] if row["port"] == 53}
-    for server in facts["nameservers"]:
-        own = sockets.loopback({"address": server}) if re.fullmatch(r"[0-9a-f.:]+", server) else False
-        if own and not heard & {server, "0.0.0.0", "::"}:
-            named = "systemd-resolved" if server in ("127.0.0.53", "127.0.0.54") else "whoever was to listen there"
-            yield {"server": server, "named": named}
 
 
 def _uneven(facts: Facts) -> Iterator[Facts]:
@@ -257,7 +247,7 @@ CHECKS = (
     Check(
         "the local resolver answers",
         ERROR,
-        _unanswered,
+        unanswered,
         "The resolver {server} is nobody",
         "/etc/resolv.conf names it, and no socket of this network namespace waits at {server} port 53 (/proc/net/udp)",
         "Each look-up runs into its timeout. A container that got a copy of the host's file has no such resolver "

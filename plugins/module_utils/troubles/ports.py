@@ -53,23 +53,25 @@ def _holder(host: Host, row: Facts) -> str:
     return ""
 
 
-def published(host: Host) -> list[Facts]:
-    """Each published port; asked only where a daemon is there."""
+def published(host: Host) -> tuple[list[Facts], str | None]:
+    """Each published port, and the error of a daemon that does not tell; asked only where one is there."""
     if not host.exists(SOCKET):
-        return []
-    found = []
-    for brief in host.get(SOCKET, "/containers/json?all=true").rows:
-        document = host.get(SOCKET, f"/containers/{brief['Id']}/json").body
-        state = document.get("State", {})
-        for row in _bindings(document):
-            running = bool(state.get("Running"))
-            found.append(
-                {
-                    **row,
-                    "running": running,
-                    "error": state.get("Error", ""),
-                    "listener": _listener(host, state["Pid"], row) if running else "",
-                    "holder": _holder(host, row),
-                }
-            )
-    return found
+        return [], None
+    answer = host.get(SOCKET, "/containers/json?all=true")
+    if answer.error is not None:
+        return [], f"Docker does not answer at {SOCKET}: {answer.error}"
+    documents = [host.get(SOCKET, f"/containers/{brief['Id']}/json").body for brief in answer.rows]
+    # One that went away meanwhile has no name.
+    rows = [(document["State"], row) for document in documents if "Name" in document for row in _bindings(document)]
+    return [_ends(host, state, row) for state, row in rows], None
+
+
+def _ends(host: Host, state: Facts, row: Facts) -> Facts:
+    running = bool(state["Running"])
+    return {
+        **row,
+        "running": running,
+        "error": state["Error"],
+        "listener": _listener(host, state["Pid"], row) if running else "",
+        "holder": _holder(host, row),
+    }
