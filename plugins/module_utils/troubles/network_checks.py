@@ -30,10 +30,14 @@ def _ports(facts: Facts, bridge: Facts) -> list[Facts]:
     return [link for link in facts["links"] if link["master"] == bridge["name"]]
 
 
-def _uplinks(facts: Facts) -> list[str]:
-    """The links that packets for everywhere else leave by, the best first."""
-    main = [route for route in facts["routes"] + facts["routes6"] if route["table"] == "main"]
+def _ways_out(routes: list[Facts]) -> list[str]:
+    """The links of default routes that hold for everybody, the best first."""
+    main = [route for route in routes if route["table"] == "main"]
     return [route["link"] for route in sorted(main, key=lambda route: int(route["metric"]))]
+
+
+def _uplinks(facts: Facts) -> list[str]:
+    return _ways_out(facts["routes"]) + _ways_out(facts["routes6"])
 
 
 def _nets(link: Facts) -> list[Net]:
@@ -147,7 +151,7 @@ def _twice(facts: Facts) -> Iterator[Facts]:
 
 def _strict(facts: Facts) -> Iterator[Facts]:
     """Links by which answers may come that the route back doesn't leave by (ip-sysctl.rst, rp_filter)."""
-    best = _uplinks(facts)[:1]
+    best = _ways_out(facts["routes"])[:1]
     for route in facts["routes"]:
         name = route["link"]
         mode = max(facts["rp_filter"].get("all", 0), facts["rp_filter"].get(name, 0))

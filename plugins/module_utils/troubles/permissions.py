@@ -87,11 +87,16 @@ def mount(found: mounts.Mount | None) -> Facts | None:
 
 
 def owners(host: Host, step: Facts) -> list[Facts]:
-    """Whose a place is, and whose what is right in it is."""
+    """Whose a place is and whose what is right in it is: how often, and an example."""
     names = host.names(step["path"])[:_CONTENT] if step["kind"] == "folder" else []
-    below = [(f"{step['path'].rstrip('/')}/{name}", host.status(f"{step['path']}/{name}")) for name in names]
-    rows = [{"path": path, "uid": found.st_uid, "gid": found.st_gid} for path, found in below if found]
-    return [{"path": step["path"], "uid": step["uid"], "gid": step["gid"]}, *rows]
+    places = [step["path"], *(f"{step['path'].rstrip('/')}/{name}" for name in names)]
+    rows: dict[tuple[int, int], Facts] = {}
+    for path in places:
+        found = host.status(path)
+        if found is not None:
+            first = {"uid": found.st_uid, "gid": found.st_gid, "count": 0, "path": path}
+            rows.setdefault((found.st_uid, found.st_gid), first)["count"] += 1
+    return list(rows.values())
 
 
 def _way(host: Host, path: str | None) -> Facts:

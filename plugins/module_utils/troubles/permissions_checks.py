@@ -89,8 +89,8 @@ def _unmapped(facts: Facts) -> Iterator[Facts]:
         shown = ", ".join(f"{inside} is {first} ({count} IDs)" for inside, first, count in within["uid_map"])
         yield {
             **within,
-            "number": len(strange),
-            "of": len(facts["owners"]),
+            "number": sum(row["count"] for row in strange),
+            "of": sum(row["count"] for row in facts["owners"]),
             "example": example,
             "map": shown,
             "first": first,
