@@ -126,6 +126,12 @@ def _dropped(facts: Facts) -> Iterator[Facts]:
         yield {**facts["workload"], "gone": ", ".join(gone), "hex": f"{facts['workload']['capabilities']:016x}"}
 
 
+def _undelegated(facts: Facts) -> Iterator[Facts]:
+    within = facts["workload"]
+    if within["command"] == "systemd" and not permissions.mapped(within["uid_map"], within["group_owner"]):
+        yield within
+
+
 CHECKS = (
     Check(
         "the path is there",
@@ -234,6 +240,17 @@ CHECKS = (
         "cgroup.controllers of user@UID.service (host_info, subject cgroup)",
         "Limits of rootless containers are refused or ignored.",
         "{remedy}",
+    ),
+    Check(
+        "the workload's systemd has its cgroup",
+        ERROR,
+        _undelegated,
+        "The systemd of {title} may not use its cgroup",
+        "{group} belongs to the user {group_owner} of the host, who is nobody in /proc/{pid}/uid_map",
+        "It can't make groups for its services: Failed to create /init.scope control group: Permission denied.",
+        "Delegate=yes for the unit that it runs in (systemd-nspawn@.service has it); by hand, chown of that folder "
+        " and its cgroup.procs to the user that is root in there",
+        ("workload", "group"),
     ),
     Check(
         "the user may speak to engines",
