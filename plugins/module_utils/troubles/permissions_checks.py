@@ -249,7 +249,7 @@ CHECKS = (
         "{group} belongs to the user {group_owner} of the host, who is nobody in /proc/{pid}/uid_map",
         "It can't make groups for its services: Failed to create /init.scope control group: Permission denied.",
         "Delegate=yes for the unit that it runs in (systemd-nspawn@.service has it); by hand, chown of that folder "
-        " and its cgroup.procs to the user that is root in there",
+        "and its cgroup.procs to the user that is root in there",
         ("workload", "group"),
     ),
     Check(
