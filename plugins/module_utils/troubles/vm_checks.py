@@ -205,7 +205,7 @@ CHECKS = (
         "AppArmor refused the machine nothing",
         WARNING,
         lambda facts: facts["vm"]["denied"],
-        "AppArmor refused a QEMU {operation} of {thing}, {count} times",
+        "AppArmor refused a QEMU {operation} of {thing} ({count} in the last hour)",
         "audit records of the last hour: profile {profile}, denied {mask}",
         "libvirt writes each machine a profile of what its XML names; what it does not name is refused.",
         "Name it in the XML, or add the line {rule} to /etc/apparmor.d/local/abstractions/libvirt-qemu",

@@ -123,9 +123,24 @@ FAULTS = [
     ("cgroups are delegated", delegated_in_part, {}, "delegation to user 1000: systemd doesn't pass on cpu"),
     ("the workload's systemd has its cgroup", owned(f"/sys/fs/cgroup{GROUP}", 0o755), ALL, "systemd of process 4711"),
     ("the user may speak to engines", shut_door, {"user": "4242"}, "4242 may not open /run/docker.sock"),
-    ("AppArmor refused nothing", logged(APPARMOR), {}, "docker-default refused cat open of /proc/kcore, 1 times"),
-    ("SELinux refused nothing", written(denials.AUDIT_LOG, SELINUX), {}, "nginx to read write index.html, 1 times"),
-    ("seccomp refused nothing", logged(SECCOMP), {}, "caught mount at the call number 165, 1 times; it was killed"),
+    (
+        "AppArmor refused nothing",
+        logged(APPARMOR),
+        {},
+        "docker-default refused cat open of /proc/kcore (1 in the last hour)",
+    ),
+    (
+        "SELinux refused nothing",
+        written(denials.AUDIT_LOG, SELINUX),
+        {},
+        "nginx to read write index.html (1 in the last hour)",
+    ),
+    (
+        "seccomp refused nothing",
+        logged(SECCOMP),
+        {},
+        "caught mount at the call number 165 (1 in the last hour); it was killed",
+    ),
     (
         "set-user-ID programs work in the workload",
         written("/proc/4711/status", STATUS.format(uid=0, caps="000001ffffffffff", new=1)),
