@@ -123,10 +123,11 @@ CHECKS = (
         "published ports are the engine's",
         ERROR,
         _taken,
-        "Port {port} is to be that of the container {container}, and another process has it",
-        "process {holder} listens there ({protocol}); Docker says: {error}",
+        "Port {port} is to be that of the container {container}, and another one has it",
+        "there listens ({protocol}) process {holder}; Docker says: {error}",
         "Docker can't publish the port, and the container does not start.",
-        "Stop that process, or publish another port (published_ports of strata.virt.docker_container)",
+        "Stop that process or that container, or publish another port (published_ports of "
+        "strata.virt.docker_container)",
         ("published",),
     ),
     Check(

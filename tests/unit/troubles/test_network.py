@@ -267,6 +267,13 @@ def test_the_holder_of_a_port_is_named(sound, told):
     assert "port is already allocated" in finding["evidence"]
 
 
+def test_a_port_that_another_container_has(sound, told):
+    published(False, "", LISTENING.format("00000000", 8080, 555))(sound)
+    sound.write("/proc/99/comm", "docker-proxy\n")
+    (finding,) = told(TOPIC, sound)["by_name"]["published ports are the engine's"]
+    assert "99 (docker-proxy)" in finding["evidence"]
+
+
 def test_a_port_that_is_listened_on_is_fine(sound, told):
     published(True, LISTENING.format("00000000", 80, 7))(sound)
     assert told(TOPIC, sound)["findings"] == []

@@ -342,7 +342,7 @@ def test_ports_that_lead_nowhere():
             "and it is listened on at the container's loopback alone",
         ]
         assert seen["published ports are the engine's"] == [
-            "Port 8098 is to be that of the container strata-late, and another process has it"
+            "Port 8098 is to be that of the container strata-late, and another one has it"
         ]
     # As the remedies say.
     run("docker", "start", "strata-late")
