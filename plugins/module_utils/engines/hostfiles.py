@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from ..core import command
 from ..core.errors import StrataError
+from . import inside
 
 _PROGRAM_TIMEOUT = 20  # seconds; what prints a version is done in one
 _SOCKET_TIMEOUT = 60  # seconds; a daemon that systemd starts for its socket takes a while
@@ -60,6 +61,14 @@ class Host:
                 data = file.read()
             return _escaped(gzip.decompress(data) if path.endswith(".gz") else data)
         except (OSError, EOFError):
+            return None
+
+    def text_within(self, tree: str, path: str) -> str | None:
+        """The text of a plain file in a tree that somebody else controls, whose links lead nowhere outside of it."""
+        try:
+            with inside.tree(self.root + tree) as top:
+                return _escaped(inside.content(top, path))
+        except (OSError, StrataError):
             return None
 
     def line(self, path: str) -> str | None:

@@ -8,12 +8,14 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Iterator
 
 from ..core.errors import StrataError
 
 _SYS_OPENAT2 = 437  # the same everywhere, but for alpha
 _NO_MAGICLINKS, _IN_ROOT = 0x02, 0x10
+_CONTENT_MAX = 1024**2  # settings that are read this way are far smaller
 _REMOVED = " (deleted)"  # fs/d_path.c
 _LINKS_MAX = 40  # include/linux/namei.h: MAXSYMLINKS
 
@@ -62,6 +64,23 @@ def owner(top: int, path: str) -> tuple[int, int] | None:
     try:
         found = os.fstat(handle)
         return found.st_uid, found.st_gid
+    finally:
+        os.close(handle)
+
+
+def content(top: int, path: str) -> bytes:
+    """What is in a plain file; a pipe would keep its reader waiting, and a device may be anything.
+
+    Raises:
+        OSError: It isn't there, or may not be read.
+        StrataError: It is something else.
+    """
+    handle = _open(top, path)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise StrataError(f"{path} of the tree is no plain file")
+        with open(f"/proc/self/fd/{handle}", "rb") as file:
+            return file.read(_CONTENT_MAX)
     finally:
         os.close(handle)
 

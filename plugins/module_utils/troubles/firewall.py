@@ -98,7 +98,7 @@ def _nft_rule(expressions: Iterable[dict[str, Any]]) -> _Rule:
 def of_nft(text: str) -> list[Facts]:
     """The chains of ``nft --json list ruleset``."""
     tables: dict[str, _Table] = {}
-    for entry in json.loads(text or "{}").get("nftables", ()):
+    for entry in json.loads(text).get("nftables", ()):
         for sort, row in entry.items():
             if sort not in ("chain", "rule") or row["family"] not in _FAMILIES:
                 continue
@@ -150,9 +150,10 @@ def dropping(host: Host) -> list[Facts] | None:
     said = host.said("nft", "--json", "list", "ruleset") if nft else ""
     legacy = "filter" in (host.text(_LEGACY) or "")
     if nft:
-        if not said:
+        try:
+            found += of_nft(said)
+        except ValueError:  # it failed, or knows no JSON
             return None
-        found += of_nft(said)
     if legacy or not nft:
         program = "iptables-legacy-save" if legacy else "iptables-save"
         if not host.program(program):

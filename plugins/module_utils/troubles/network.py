@@ -17,6 +17,7 @@ from . import firewall, ports, sockets, workloads
 _IPV4 = "/proc/sys/net/ipv4"
 NETWORKS = "/etc/libvirt/qemu/networks"
 RUNNING = "/run/libvirt/network"
+RESOLVERS = "/etc/resolv.conf"
 
 NO_IP = "there is no program ip, or it printed no JSON: install the package iproute2 (Debian), iproute (Fedora)"
 NO_ROOT = "only root can see it: use become"
@@ -133,12 +134,19 @@ def guest(host: Host, workload: str | None) -> Facts | None:
         return None
     found = workloads.find(host, workload)
     seen = read_links(host, "nsenter", f"--net=/proc/{found['pid']}/ns/net")
-    return {**found, **seen}
+    resolvers = host.text_within(f"/proc/{found['pid']}/root/.", RESOLVERS)
+    return {
+        **found,
+        **seen,
+        "nameservers": None if resolvers is None else nameservers(resolvers),
+        "listening": sockets.listening(host, str(found["pid"])),
+    }
 
 
 def read(host: Host, options: Mapping[str, Any]) -> Facts:
     facts = read_links(host)
     facts["rules"] = _rules(host)
+    rows, silent = ports.published(host) if options["root"] else ([], NO_ROOT)
     unread = {name: NO_IP for name in ("links", "routes", "rules") if facts[name] is None}
     names = host.names(f"{_IPV4}/conf")
     facts.update(
@@ -146,21 +154,25 @@ def read(host: Host, options: Mapping[str, Any]) -> Facts:
         forwarding_of={name: host.number(f"{_IPV4}/conf/{name}/forwarding") for name in names},
         rp_filter={name: host.number(f"{_IPV4}/conf/{name}/rp_filter") or 0 for name in names},
         bridge_nf=host.number("/proc/sys/net/bridge/bridge-nf-call-iptables") or 0,
-        nameservers=nameservers(host.text("/etc/resolv.conf") or ""),
+        nameservers=nameservers(host.text(RESOLVERS) or ""),
         listening=sockets.listening(host),
         virtual_networks=virtual_networks(host),
         dropping=firewall.dropping(host) if options["root"] else None,
-        published=ports.published(host) if options["root"] else [],
+        published=rows,
         guest=guest(host, options.get("workload")),
     )
     if facts["dropping"] is None:
         unread["dropping"] = (
             "neither nft nor iptables-save told the rules: install the package nftables" if options["root"] else NO_ROOT
         )
+    if silent is not None:
+        unread["published"] = silent
     if not options["root"]:
-        unread.update(virtual_networks=NO_ROOT, published=NO_ROOT)
+        unread["virtual_networks"] = NO_ROOT
     if facts["guest"] is None:
-        unread["guest"] = "no workload was named"
+        unread.update(dict.fromkeys(("guest", "guest_nameservers"), "no workload was named"))
     elif facts["guest"]["links"] is None or facts["guest"]["routes"] is None:
         unread["guest"] = f"nsenter into the network of {facts['guest']['title']} failed: as root, with util-linux"
+    if facts["guest"] is not None and facts["guest"]["nameservers"] is None:
+        unread["guest_nameservers"] = f"{facts['guest']['title']} has no {RESOLVERS} that this user may read"
     return {**facts, UNREAD: unread}

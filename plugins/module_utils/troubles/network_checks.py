@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 
 from ..core.diagnosis import ERROR, NOTE, WARNING, Check, Facts, Topic
-from . import network, network_guests, sockets
-from .network_guests import state
+from . import network, network_guests
+from .network_guests import state, unanswered
 
 # Engines make these before anything is on them, and take care of them themselves.
 _ENGINES_OWN = re.compile(
@@ -30,10 +30,14 @@ def _ports(facts: Facts, bridge: Facts) -> list[Facts]:
     return [link for link in facts["links"] if link["master"] == bridge["name"]]
 
 
-def _uplinks(facts: Facts) -> list[str]:
-    """The links that packets for everywhere else leave by, the best first."""
-    main = [route for route in facts["routes"] + facts["routes6"] if route["table"] == "main"]
+def _ways_out(routes: list[Facts]) -> list[str]:
+    """The links of default routes that hold for everybody, the best first."""
+    main = [route for route in routes if route["table"] == "main"]
     return [route["link"] for route in sorted(main, key=lambda route: int(route["metric"]))]
+
+
+def _uplinks(facts: Facts) -> list[str]:
+    return _ways_out(facts["routes"]) + _ways_out(facts["routes6"])
 
 
 def _nets(link: Facts) -> list[Net]:
@@ -107,16 +111,6 @@ def _no_default(facts: Facts) -> Iterator[Facts]:
         yield {"up": ", ".join(up) or "none"}
 
 
-def _unanswered(facts: Facts) -> Iterator[Facts]:
-    """Resolvers of this host's own that nobody is."""
-    heard = {row["address"] for row in facts["listening"] if row["port"] == 53}
-    for server in facts["nameservers"]:
-        own = sockets.loopback({"address": server}) if re.fullmatch(r"[0-9a-f.:]+", server) else False
-        if own and not heard & {server, "0.0.0.0", "::"}:
-            named = "systemd-resolved" if server in ("127.0.0.53", "127.0.0.54") else "whoever was to listen there"
-            yield {"server": server, "named": named}
-
-
 def _uneven(facts: Facts) -> Iterator[Facts]:
     for bridge in _bridges(facts):
         for port in _ports(facts, bridge):
@@ -157,7 +151,7 @@ def _twice(facts: Facts) -> Iterator[Facts]:
 
 def _strict(facts: Facts) -> Iterator[Facts]:
     """Links by which answers may come that the route back doesn't leave by (ip-sysctl.rst, rp_filter)."""
-    best = _uplinks(facts)[:1]
+    best = _ways_out(facts["routes"])[:1]
     for route in facts["routes"]:
         name = route["link"]
         mode = max(facts["rp_filter"].get("all", 0), facts["rp_filter"].get(name, 0))
@@ -257,7 +251,7 @@ CHECKS = (
     Check(
         "the local resolver answers",
         ERROR,
-        _unanswered,
+        unanswered,
         "The resolver {server} is nobody",
         "/etc/resolv.conf names it, and no socket of this network namespace waits at {server} port 53 (/proc/net/udp)",
         "Each look-up runs into its timeout. A container that got a copy of the host's file has no such resolver "

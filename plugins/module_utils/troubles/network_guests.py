@@ -4,15 +4,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..core.diagnosis import ERROR, NOTE, Check, Facts
-from . import network
+from . import network, sockets
 
 
 def state(link: Facts) -> str:
     """A link in words."""
     return "down" if not link["up"] else "up" if link["carrier"] else "up without carrier"
+
+
+def unanswered(facts: Facts) -> Iterator[Facts]:
+    """Resolvers at the loopback of a host, or of a workload, that nobody is."""
+    # Docker's own, 127.0.0.11, listens at another port, to which a rule in the container's namespace leads.
+    heard = {row["address"] for row in facts["listening"] if row["port"] == 53 or sockets.loopback(row)}
+    for server in facts["nameservers"]:
+        own = re.fullmatch(r"[0-9a-f.:]+", server) and sockets.loopback({"address": server})
+        if own and not heard & {server, "0.0.0.0", "::"}:
+            named = "systemd-resolved" if server in ("127.0.0.53", "127.0.0.54") else "whoever was to listen there"
+            yield {"server": server, "named": named}
+
+
+def _guest_unresolved(facts: Facts) -> Iterator[Facts]:
+    guest = facts["guest"]
+    if not guest["nameservers"]:
+        yield {**guest, "seen": "names no resolver"}
+    for row in unanswered(guest):
+        yield {**guest, "seen": f"names {row['server']}, where nothing in its network namespace listens"}
 
 
 def _inactive(facts: Facts, at_boot: bool) -> Iterator[Facts]:
@@ -103,10 +123,11 @@ CHECKS = (
         "published ports are the engine's",
         ERROR,
         _taken,
-        "Port {port} is to be that of the container {container}, and another process has it",
-        "process {holder} listens there ({protocol}); Docker says: {error}",
+        "Port {port} is to be that of the container {container}, and another one has it",
+        "there listens ({protocol}) process {holder}; Docker says: {error}",
         "Docker can't publish the port, and the container does not start.",
-        "Stop that process, or publish another port (published_ports of strata.virt.docker_container)",
+        "Stop that process or that container, or publish another port (published_ports of "
+        "strata.virt.docker_container)",
         ("published",),
     ),
     Check(
@@ -129,5 +150,17 @@ CHECKS = (
         "It reaches its neighbours, and nothing else.",
         "A gateway in its network settings, or DHCP on its network",
         ("guest",),
+    ),
+    Check(
+        "the workload has a resolver",
+        ERROR,
+        _guest_unresolved,
+        "{title} can't look up names",
+        f"{network.RESOLVERS}, as it sees it, {{seen}}",
+        "What it reaches by address it does not by name. A copy of the host's file that names systemd-resolved is the "
+        "usual reason: 127.0.0.53 of the host is not that of a container.",
+        "A resolver in its settings: dns_servers of docker_container and podman_container; systemd-resolved in it, or "
+        "resolv_conf of nspawn_container; resolv.conf in the tree of LXC",
+        ("guest", "guest_nameservers"),
     ),
 )

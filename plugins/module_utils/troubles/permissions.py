@@ -10,7 +10,7 @@ from typing import Any
 from ..core import survey
 from ..core.diagnosis import UNREAD, Facts
 from ..core.errors import StrataError
-from ..engines import mounts
+from ..engines import cgroupfs, mounts
 from ..engines.hostfiles import Host
 from ..host import cgroup, limits, namespaces
 from . import denials, walk, workloads
@@ -26,6 +26,7 @@ DOORS = (
 """Where engines are spoken to, and what lets guests run at full speed."""
 
 _SUBJECTS = {"namespaces": namespaces.SUBJECT, "limits": limits.SUBJECT, "cgroup": cgroup.SUBJECT}
+_INIT = "/init.scope"  # systemd puts itself there (systemd: docs/CGROUP_DELEGATION.md)
 _CONTENT = 1000  # entries of a folder whose owners are looked at
 
 
@@ -45,6 +46,15 @@ def mapped(ids: list[list[int]], number: int) -> bool:
     return any(first <= number < first + count for _inside, first, count in ids)
 
 
+def _group(host: Host, folder: str) -> Facts:
+    """The cgroup that a process was started in, and whose it is; of a systemd, that above its own init.scope."""
+    lines = (host.text(f"{folder}/cgroup") or "").splitlines()
+    path = next((line[3:] for line in lines if line.startswith("0::")), "")
+    group = cgroupfs.MOUNT + (path[: -len(_INIT)] if path.endswith(_INIT) else path)
+    found = host.status(group) if path else None
+    return {"group": group, "group_owner": None if found is None else found.st_uid}
+
+
 def workload(host: Host, name: str | None) -> Facts | None:
     """A workload, and the rights of its first process (proc_pid_status(5))."""
     if name is None:
@@ -54,6 +64,8 @@ def workload(host: Host, name: str | None) -> Facts | None:
     status = dict(line.split(":\t", 1) for line in (host.text(f"{folder}/status") or "").splitlines() if ":\t" in line)
     return {
         **found,
+        **_group(host, folder),
+        "command": host.line(f"{folder}/comm") or "",
         "uid": int(status["Uid"].split()[0]),
         "capabilities": int(status["CapBnd"], 16),
         "no_new_privs": status.get("NoNewPrivs") == "1",
@@ -87,11 +99,16 @@ def mount(found: mounts.Mount | None) -> Facts | None:
 
 
 def owners(host: Host, step: Facts) -> list[Facts]:
-    """Whose a place is, and whose what is right in it is."""
+    """Whose a place is and whose what is right in it is: how often, and an example."""
     names = host.names(step["path"])[:_CONTENT] if step["kind"] == "folder" else []
-    below = [(f"{step['path'].rstrip('/')}/{name}", host.status(f"{step['path']}/{name}")) for name in names]
-    rows = [{"path": path, "uid": found.st_uid, "gid": found.st_gid} for path, found in below if found]
-    return [{"path": step["path"], "uid": step["uid"], "gid": step["gid"]}, *rows]
+    places = [step["path"], *(f"{step['path'].rstrip('/')}/{name}" for name in names)]
+    rows: dict[tuple[int, int], Facts] = {}
+    for path in places:
+        found = host.status(path)
+        if found is not None:
+            first = {"uid": found.st_uid, "gid": found.st_gid, "count": 0, "path": path}
+            rows.setdefault((found.st_uid, found.st_gid), first)["count"] += 1
+    return list(rows.values())
 
 
 def _way(host: Host, path: str | None) -> Facts:
@@ -119,6 +136,8 @@ def read(host: Host, options: Mapping[str, Any]) -> Facts:
         "denials": denials.read(host, options["since"]) if options["root"] else None,
     }
     unread = {name: f"no {name} was named" for name in ("workload", "user") if facts[name] is None}
+    if within is not None and within["group_owner"] is None:
+        unread["group"] = f"the cgroup of {within['title']} is none of cgroup v2, or not to be seen from here"
     if facts["steps"] is None:
         unread.update(dict.fromkeys(("steps", "owners", "mount"), "no path was named"))
     elif facts["mount"] is None:

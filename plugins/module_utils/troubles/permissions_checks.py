@@ -89,8 +89,8 @@ def _unmapped(facts: Facts) -> Iterator[Facts]:
         shown = ", ".join(f"{inside} is {first} ({count} IDs)" for inside, first, count in within["uid_map"])
         yield {
             **within,
-            "number": len(strange),
-            "of": len(facts["owners"]),
+            "number": sum(row["count"] for row in strange),
+            "of": sum(row["count"] for row in facts["owners"]),
             "example": example,
             "map": shown,
             "first": first,
@@ -124,6 +124,12 @@ def _dropped(facts: Facts) -> Iterator[Facts]:
     gone = [name for bit, name in _USUAL.items() if not facts["workload"]["capabilities"] >> bit & 1]
     if gone:
         yield {**facts["workload"], "gone": ", ".join(gone), "hex": f"{facts['workload']['capabilities']:016x}"}
+
+
+def _undelegated(facts: Facts) -> Iterator[Facts]:
+    within = facts["workload"]
+    if within["command"] == "systemd" and not permissions.mapped(within["uid_map"], within["group_owner"]):
+        yield within
 
 
 CHECKS = (
@@ -236,6 +242,17 @@ CHECKS = (
         "{remedy}",
     ),
     Check(
+        "the workload's systemd has its cgroup",
+        ERROR,
+        _undelegated,
+        "The systemd of {title} may not use its cgroup",
+        "{group} belongs to the user {group_owner} of the host, who is nobody in /proc/{pid}/uid_map",
+        "It can't make groups for its services: Failed to create /init.scope control group: Permission denied.",
+        "Delegate=yes for the unit that it runs in (systemd-nspawn@.service has it); by hand, chown of that folder "
+        "and its cgroup.procs to the user that is root in there",
+        ("workload", "group"),
+    ),
+    Check(
         "the user may speak to engines",
         NOTE,
         _closed_doors,
@@ -249,7 +266,7 @@ CHECKS = (
         "AppArmor refused nothing",
         WARNING,
         lambda facts: facts["denials"]["apparmor"],
-        "AppArmor's profile {profile} refused {comm} {operation} of {thing}, {count} times",
+        "AppArmor's profile {profile} refused {comm} {operation} of {thing} ({count} in the last hour)",
         "audit records of the last hour: profile {profile}, operation {operation}, denied {mask}",
         "The program sees: Permission denied, though modes and owners allow it.",
         "Where it is right that it may: a profile of its own with the line: {rule} by strata.virt.apparmor_profile, "
@@ -260,7 +277,7 @@ CHECKS = (
         "SELinux refused nothing",
         WARNING,
         lambda facts: facts["denials"]["selinux"],
-        "SELinux refused {comm} to {rights} {thing}, {count} times",
+        "SELinux refused {comm} to {rights} {thing} ({count} in the last hour)",
         "audit records of the last hour: {scontext} on {tcontext}, class {tclass}",
         "Permission denied, though modes and owners allow it: the label is that of another place or container.",
         "For a volume the option Z (private) or z (shared); for files that were moved, restorecon -R",
@@ -270,7 +287,7 @@ CHECKS = (
         "seccomp refused nothing",
         WARNING,
         lambda facts: facts["denials"]["seccomp"],
-        "A seccomp filter caught {comm} at the call {call}, {count} times; it was {ended}",
+        "A seccomp filter caught {comm} at the call {call} ({count} in the last hour); it was {ended}",
         "audit records of the last hour, type 1326: {exe}",
         "The program ends with Bad system call, or sees: Operation not permitted.",
         "Where it is right that it may: a profile that allows {call}, by strata.virt.seccomp_profile",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..core.diagnosis import Facts
@@ -12,7 +13,8 @@ from . import sockets
 
 SOCKET = "/run/docker.sock"
 _OPEN = "0.0.0.0"
-_PROXIES = ("docker-proxy", "dockerd")
+_PROXIES = ("docker-proxy", "dockerd", "rootlesskit")
+_REFUSED = re.compile(r"port is already allocated|address already in use")
 
 
 def _bindings(document: Facts) -> Iterator[Facts]:
@@ -42,34 +44,43 @@ def _listener(host: Host, pid: int, row: Facts) -> str:
     return "loopback" if all(map(sockets.loopback, found)) else "all"
 
 
-def _holder(host: Host, row: Facts) -> str:
-    """Who has the port of the host; nobody, or a proxy of Docker: ''."""
-    for socket in sockets.listening(host):
-        same = (socket["protocol"], socket["port"]) == (row["protocol"], row["port"])
-        if same and (row["address"] in (_OPEN, socket["address"]) or socket["address"] in (_OPEN, "::")):
-            name = sockets.holder(host, socket["inode"])
-            if not any(proxy in name for proxy in _PROXIES):
-                return name
-    return ""
+def _at(listening: list[Facts], row: Facts) -> list[str]:
+    """The sockets, by inode, that wait where a port is published."""
+    return [
+        socket["inode"]
+        for socket in listening
+        if (socket["protocol"], socket["port"]) == (row["protocol"], row["port"])
+        and (row["address"] in (_OPEN, socket["address"]) or socket["address"] in (_OPEN, "::"))
+    ]
 
 
-def published(host: Host) -> list[Facts]:
-    """Each published port; asked only where a daemon is there."""
+def published(host: Host) -> tuple[list[Facts], str | None]:
+    """Each published port, and the error of a daemon that does not tell; asked only where one is there."""
     if not host.exists(SOCKET):
-        return []
-    found = []
-    for brief in host.get(SOCKET, "/containers/json?all=true").rows:
-        document = host.get(SOCKET, f"/containers/{brief['Id']}/json").body
-        state = document.get("State", {})
-        for row in _bindings(document):
-            running = bool(state.get("Running"))
-            found.append(
-                {
-                    **row,
-                    "running": running,
-                    "error": state.get("Error", ""),
-                    "listener": _listener(host, state["Pid"], row) if running else "",
-                    "holder": _holder(host, row),
-                }
-            )
-    return found
+        return [], None
+    answer = host.get(SOCKET, "/containers/json?all=true")
+    if answer.error is not None:
+        return [], f"Docker does not answer at {SOCKET}: {answer.error}"
+    documents = [host.get(SOCKET, f"/containers/{brief['Id']}/json").body for brief in answer.rows]
+    # One that went away meanwhile has no name.
+    rows = [(document["State"], row) for document in documents if "Name" in document for row in _bindings(document)]
+    listening = sockets.listening(host) if rows else []
+    places = [_at(listening, row) for _state, row in rows]
+    names = sockets.holders(host, {inode for place in places for inode in place})
+    return [_ends(host, state, row, place, names) for (state, row), place in zip(rows, places)], None
+
+
+def _ends(host: Host, state: Facts, row: Facts, place: list[str], names: dict[str, str]) -> Facts:
+    """Who is at either end of a port; Docker's own proxy is nobody."""
+    running = bool(state["Running"])
+    held = [names.get(inode, "that is not to be seen from here") for inode in place]
+    strangers = [name for name in held if not any(proxy in name for proxy in _PROXIES)]
+    if not strangers and not running and _REFUSED.search(state["Error"]):
+        strangers = held or ["that has left meanwhile"]
+    return {
+        **row,
+        "running": running,
+        "error": state["Error"],
+        "listener": _listener(host, state["Pid"], row) if running else "",
+        "holder": strangers[0] if strangers else "",
+    }

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Collection
 
 from ..core.diagnosis import Facts
 from ..engines.hostfiles import Host
@@ -37,15 +38,16 @@ def listening(host: Host, pid: str = "self") -> list[Facts]:
     return [row for name in _FILES for row in parse(name[:3], host.text(f"/proc/{pid}/net/{name}") or "")]
 
 
-def holder(host: Host, inode: str) -> str:
-    """The process that has a socket, as ``412 (nginx)``."""
-    for pid in filter(str.isdecimal, host.names("/proc")):
-        if any(
-            host.points_at(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]"
-            for number in host.names(f"/proc/{pid}/fd")
-        ):
-            return f"{pid} ({host.line(f'/proc/{pid}/comm') or '?'})"
-    return "one that is not to be seen from here"
+def holders(host: Host, wanted: Collection[str]) -> dict[str, str]:
+    """The processes that have some sockets, as ``412 (nginx)``, by the sockets' inodes."""
+    links = {f"socket:[{inode}]": inode for inode in wanted}
+    found: dict[str, str] = {}
+    for pid in filter(str.isdecimal, host.names("/proc") if links else ()):
+        for number in host.names(f"/proc/{pid}/fd"):
+            inode = links.get(host.points_at(f"/proc/{pid}/fd/{number}") or "")
+            if inode is not None and inode not in found:
+                found[inode] = f"{pid} ({host.line(f'/proc/{pid}/comm') or '?'})"
+    return found
 
 
 def loopback(row: Facts) -> bool:

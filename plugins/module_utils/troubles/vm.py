@@ -103,6 +103,7 @@ def domain(host: Host, text: str) -> Facts | None:
     firmware = "" if loader is None else loader.text or ""
     return {
         "type": xml.get("type", ""),
+        "uuid": xml.findtext("uuid") or "",
         "machine": "" if kind is None else kind.get("machine", ""),
         "memory": size(amount, None if amount is None else amount.text),
         "vcpus": int("1" if vcpus is None else vcpus.text or 1),
@@ -148,7 +149,8 @@ def _log(host: Host, name: str, found: Facts | None, since: float) -> str:
     daemon = host.said(*about, *(f"--unit={unit}" for unit in _DAEMONS)).splitlines()
     names = _names(name, found)
     mine = [line for line in daemon if any(word in line for word in names)]
-    return "\n".join([last_words(host, name), *mine, host.said(*about, "_TRANSPORT=kernel")])
+    killed = [line for line in host.said(*about, "_TRANSPORT=kernel").splitlines() if "(qemu" in line]
+    return "\n".join([last_words(host, name), *mine, *killed])
 
 
 def last_words(host: Host, name: str) -> str:
@@ -161,7 +163,8 @@ def machine(host: Host, name: str, options: Mapping[str, Any], networks: list[Fa
     virsh = ("virsh", "--quiet", "--connect", _URI, "--readonly")
     state, _blank, reason = host.said(*virsh, "domstate", "--reason", name).strip().partition(" (")
     found = domain(host, host.said(*virsh, "dumpxml", name) or host.text(f"{_DEFINED}/{name}.xml") or "")
-    refused = (denials.read(host, options["since"]) if options["root"] else None) or {"apparmor": []}
+    refused = denials.read(host, options["since"]) if options["root"] else None
+    profile = f"libvirt-{found['uuid']}" if found else ""
     running = state in ("running", "paused", "idle", "pmsuspended")
     # Of one that runs, what kept it from running is over.
     log = last_words(host, name) if running else _log(host, name, found, options["since"])
@@ -173,7 +176,7 @@ def machine(host: Host, name: str, options: Mapping[str, Any], networks: list[Fa
         "domain": found,
         "defined": [file[: -len(".xml")] for file in host.names(_DEFINED) if file.endswith(".xml")],
         "errors": list(qemu_log.explained(log)),
-        "denied": [row for row in refused["apparmor"] if row["profile"].startswith("libvirt-")],
+        "denied": None if refused is None else [row for row in refused["apparmor"] if row["profile"] == profile],
         "leases": leases(host, networks, options["now"]),
     }
 
@@ -192,15 +195,29 @@ def read(host: Host, options: Mapping[str, Any]) -> Facts:
         "qemu_user": qemu_user(host.text("/etc/passwd") or ""),
         "vm": None if name is None else machine(host, name, options, networks),
     }
+    return {**facts, UNREAD: _unread(facts["vm"], options["root"])}
+
+
+def _unread(told: Facts | None, root: bool) -> dict[str, str]:
+    """What could not be seen of a machine, and why."""
+    if told is None:
+        return dict.fromkeys(("vm", "domain", "state", "running", "off"), "no vm was named")
     unread: dict[str, str] = {}
-    if facts["vm"] is None:
-        unread.update(dict.fromkeys(("vm", "domain"), "no vm was named"))
-    elif facts["vm"]["running"]:
+    if told["domain"] is None:
+        unread["domain"] = f"there is no definition of {told['name']} to be read"
+    if told["state"] == "unknown":
+        silent = (
+            "virsh does not tell its state: libvirt-clients is missing, libvirt does not answer, or does not know it"
+        )
+        unread.update(dict.fromkeys(("state", "running", "off"), silent))
+        if not root:
+            unread["vm"] = NO_ROOT
+    elif told["running"]:
         unread["off"] = "the machine runs"
     else:
         unread["running"] = "the machine does not run"
-    if facts["vm"] is not None and facts["vm"]["domain"] is None:
-        unread["domain"] = f"libvirt knows no domain {name}, or does not answer, or only root may ask"
-    if not options["root"]:
+    if not root:
         unread["log"] = NO_ROOT
-    return {**facts, UNREAD: unread}
+    elif told["denied"] is None:
+        unread["records"] = denials.NO_LOG
+    return unread

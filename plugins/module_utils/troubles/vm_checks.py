@@ -179,7 +179,7 @@ CHECKS = (
         "virsh domstate --reason {name}",
         "It does not run, and nobody asked for that.",
         "See the other findings for the cause; then virsh resume {name} where it is paused, virsh start {name} else",
-        ("domain",),
+        ("domain", "state"),
     ),
     Check(
         "nobody switched the machine off",
@@ -189,7 +189,7 @@ CHECKS = (
         "virsh domstate --reason {name}",
         "Somebody shut it down or it was never started.",
         "strata.virt.libvirt_domain with name: {name} and state: started",
-        ("domain",),
+        ("domain", "state"),
     ),
     Check(
         "QEMU and libvirt report no error",
@@ -205,11 +205,11 @@ CHECKS = (
         "AppArmor refused the machine nothing",
         WARNING,
         lambda facts: facts["vm"]["denied"],
-        "AppArmor refused a QEMU {operation} of {thing}, {count} times",
+        "AppArmor refused a QEMU {operation} of {thing} ({count} in the last hour)",
         "audit records of the last hour: profile {profile}, denied {mask}",
         "libvirt writes each machine a profile of what its XML names; what it does not name is refused.",
         "Name it in the XML, or add the line {rule} to /etc/apparmor.d/local/abstractions/libvirt-qemu",
-        ("vm", "log"),
+        ("domain", "log", "records"),
     ),
     Check(
         "disks and their backing files are there",

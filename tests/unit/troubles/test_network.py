@@ -222,8 +222,41 @@ def test_a_workload_that_is_cut_off(sound, told, links, routes, names, seen):
     assert seen in found["links of the workload are up"][0]["evidence"]
 
 
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("search example.com\n", "names no resolver"),
+        ("nameserver 127.0.0.53\n", "names 127.0.0.53, where nothing"),
+        ("nameserver 192.0.2.53\nnameserver 127.0.0.11\n", None),
+    ],
+)
+def test_resolvers_of_a_workload(sound, told, text, seen):
+    eth0 = {"family": "inet", "local": "198.51.100.7", "prefixlen": 24, "scope": "global"}
+    link = {"ifname": "eth0", "flags": ["UP", "LOWER_UP"], "mtu": 1500, "addr_info": [eth0]}
+    entered([LO, link], [{"dst": "default", "dev": "eth0"}])(sound)
+    sound.write("/proc/4242/root/etc/resolv.conf", text)
+    sound.write("/proc/4242/net/udp", SOCKETS + RESOLVER.replace("3500007F:0035", "0B00007F:B3C1"))
+    found = told(TOPIC, sound, workload="4242")["by_name"]
+    assert set(found) == ({"the workload has a resolver"} if seen else set())
+    assert seen is None or seen in found["the workload has a resolver"][0]["evidence"]
+
+
+def test_a_resolver_is_never_read_outside_of_the_workload(sound, told):
+    entered([LO], [])(sound)
+    sound.write("/proc/4242/root/etc/resolv.conf", Path(f"{sound.root}/etc/resolv.conf"))
+    reason = told(TOPIC, sound, workload="4242")["unchecked"]["the workload has a resolver"]
+    assert reason == "process 4242 has no /etc/resolv.conf that this user may read"
+
+
+def test_a_daemon_that_does_not_answer_has_not_told_of_its_ports(sound, told):
+    sound.write(DOCKER)
+    sound.answers[DOCKER, "/containers/json?all=true"] = Answer({}, "Connection refused")
+    assert "Connection refused" in told(TOPIC, sound)["unchecked"]["published ports are the engine's"]
+
+
 def test_every_check_is_tested():
-    tested = {name for name, _break_it, _what in FAULTS} | set().union(*(names for _l, _r, names, _s in CUT_OFF))
+    cut_off = set().union(*(names for _links, _routes, names, _seen in CUT_OFF))
+    tested = {"the workload has a resolver"} | cut_off | {name for name, _break_it, _what in FAULTS}
     assert tested == {check.name for check in TOPIC.checks}
 
 
@@ -232,6 +265,13 @@ def test_the_holder_of_a_port_is_named(sound, told):
     (finding,) = told(TOPIC, sound)["by_name"]["published ports are the engine's"]
     assert "99 (nginx)" in finding["evidence"]
     assert "port is already allocated" in finding["evidence"]
+
+
+def test_a_port_that_another_container_has(sound, told):
+    published(False, "", LISTENING.format("00000000", 8080, 555))(sound)
+    sound.write("/proc/99/comm", "docker-proxy\n")
+    (finding,) = told(TOPIC, sound)["by_name"]["published ports are the engine's"]
+    assert "99 (docker-proxy)" in finding["evidence"]
 
 
 def test_a_port_that_is_listened_on_is_fine(sound, told):

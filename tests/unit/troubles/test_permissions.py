@@ -15,6 +15,7 @@ from ansible_collections.strata.virt.plugins.module_utils.troubles.permissions_c
 
 JOURNAL = "journalctl --quiet --no-pager --output=cat --since=@1763996400 _TRANSPORT=kernel"
 FILE = "/srv/data/file"
+GROUP = "/machine.slice/build.service/payload"
 MOUNTS = "30 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
 STATUS = "Name:\tsleep\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nCapBnd:\t{caps}\nNoNewPrivs:\t{new}\nSeccomp:\t2\n"
 
@@ -53,6 +54,10 @@ def sound(host):
     host.write("/proc/4711/status", STATUS.format(uid=100_000, caps="00000000a80425fb", new=0))
     for name in ("uid_map", "gid_map"):
         host.write(f"/proc/4711/{name}", "         0     100000      65536\n")
+    host.write("/proc/4711/comm", "systemd\n")
+    host.write("/proc/4711/cgroup", f"0::{GROUP}/init.scope\n")
+    host.write(f"/sys/fs/cgroup{GROUP}/cgroup.procs")
+    host.owners[f"/sys/fs/cgroup{GROUP}"] = (0o755, 100_000, 100_000)
     host.sayings[JOURNAL] = "e1000: eth0 NIC Link is Up\n"
     return host
 
@@ -116,10 +121,26 @@ FAULTS = [
         "kernel.unprivileged_userns_clone is 0",
     ),
     ("cgroups are delegated", delegated_in_part, {}, "delegation to user 1000: systemd doesn't pass on cpu"),
+    ("the workload's systemd has its cgroup", owned(f"/sys/fs/cgroup{GROUP}", 0o755), ALL, "systemd of process 4711"),
     ("the user may speak to engines", shut_door, {"user": "4242"}, "4242 may not open /run/docker.sock"),
-    ("AppArmor refused nothing", logged(APPARMOR), {}, "docker-default refused cat open of /proc/kcore, 1 times"),
-    ("SELinux refused nothing", written(denials.AUDIT_LOG, SELINUX), {}, "nginx to read write index.html, 1 times"),
-    ("seccomp refused nothing", logged(SECCOMP), {}, "caught mount at the call number 165, 1 times; it was killed"),
+    (
+        "AppArmor refused nothing",
+        logged(APPARMOR),
+        {},
+        "docker-default refused cat open of /proc/kcore (1 in the last hour)",
+    ),
+    (
+        "SELinux refused nothing",
+        written(denials.AUDIT_LOG, SELINUX),
+        {},
+        "nginx to read write index.html (1 in the last hour)",
+    ),
+    (
+        "seccomp refused nothing",
+        logged(SECCOMP),
+        {},
+        "caught mount at the call number 165 (1 in the last hour); it was killed",
+    ),
     (
         "set-user-ID programs work in the workload",
         written("/proc/4711/status", STATUS.format(uid=0, caps="000001ffffffffff", new=1)),
@@ -150,6 +171,11 @@ def test_every_check_is_tested():
 def test_without_options_only_the_host_is_looked_at(sound, told):
     reasons = set(told(TOPIC, sound)["unchecked"].values())
     assert reasons == {"no path was named", "no user was named", "no workload was named"}
+
+
+def test_a_group_that_can_not_be_seen_passes_nothing(sound, told):
+    sound.write("/proc/4711/cgroup", "1:name=systemd:/\n")
+    assert "none of cgroup v2" in told(TOPIC, sound, **ALL)["unchecked"]["the workload's systemd has its cgroup"]
 
 
 def test_without_a_log_nothing_was_refused_is_not_said(sound, told):

@@ -24,6 +24,7 @@ START = "2025-11-24 15:00:00.000+0000: starting up libvirt version: 11.3.0, pack
 DOMAIN = """
 <domain type='kvm'>
   <name>vm1</name>
+  <uuid>0d1f0000-0000-4000-8000-000000000001</uuid>
   <memory unit='KiB'>1048576</memory>
   <vcpu placement='static'>2</vcpu>
   <os>
@@ -51,7 +52,8 @@ NETWORK = """<network><name>lan</name><bridge name='virbr7'/>
 </network>"""
 LEASES = '[{"ip-address": "198.51.100.9", "mac-address": "52:54:00:aa:00:01", "expiry-time": %d}]'
 REFUSED = (
-    'audit: type=1400 audit(1763999000.123:41): apparmor="DENIED" operation="open" class="file" profile="libvirt-0d1f" '
+    'audit: type=1400 audit(1763999000.123:41): apparmor="DENIED" operation="open" class="file" '
+    'profile="libvirt-0d1f0000-0000-4000-8000-000000000001" '
     'name="/srv/x.qcow2" pid=1 comm="qemu-system-x86" requested_mask="r" denied_mask="r" fsuid=64055 ouid=0\n'
 )
 
@@ -91,6 +93,7 @@ def sound(host):
     host.points_at = lambda path: "virbr7" if path == "/sys/class/net/vnet0/master" else None
     host.write(LOG, f"{START}qemu-system-x86_64: Could not open '/old': Permission denied\nshutting down\n{START}")
     host.write("/etc/libvirt/qemu/vm1.xml", DOMAIN)
+    host.sayings["dmesg"] = "e1000: eth0 NIC Link is Up\n"
     return host
 
 
@@ -223,7 +226,7 @@ def test_a_machine_that_there_is_not(sound, told):
     result = told(TOPIC, sound, vm="vm2")
     (finding,) = result["by_name"]["the machine is known"]
     assert "defined are: vm1" in finding["evidence"]
-    assert "libvirt knows no domain vm2" in result["unchecked"]["devices are virtio"]
+    assert "no definition of vm2" in result["unchecked"]["devices are virtio"]
     with pytest.raises(StrataError, match="no name of a domain"):
         told(TOPIC, sound, vm="../etc")
 
@@ -236,7 +239,9 @@ def test_without_libvirt_the_files_still_tell(sound, told):
     del sound.sayings[STATE], sound.sayings[XML]
     sound.answers.clear()
     sound.remove(f"{IMAGES}/base.qcow2")
-    assert set(told(TOPIC, sound, vm="vm1")["by_name"]) == {
+    result = told(TOPIC, sound, vm="vm1")
+    assert "virsh does not tell its state" in result["unchecked"]["nothing stopped the machine"]
+    assert set(result["by_name"]) == {
         "libvirt answers",
         "disks and their backing files are there",
     }
@@ -259,6 +264,25 @@ def test_without_a_machine_only_the_host_is_looked_at(sound, told):
 
 def test_logs_are_not_passed_over_where_only_root_reads_them(sound, told):
     assert "use become" in told(TOPIC, sound, vm="vm1", root=False)["unchecked"]["QEMU and libvirt report no error"]
+    del sound.sayings["dmesg"]
+    assert "dmesg" in told(TOPIC, sound, vm="vm1")["unchecked"]["AppArmor refused the machine nothing"]
+
+
+def test_a_plain_user_does_not_say_that_there_is_no_machine(sound, told):
+    assert "use become" in told(TOPIC, sound, vm="vm2", root=False)["unchecked"]["the machine is known"]
+
+
+def test_what_another_machine_was_refused_is_not_told(sound, told):
+    sound.sayings[f"{JOURNAL} _TRANSPORT=kernel"] = REFUSED.replace("libvirt-0d1f", "libvirt-ffff")
+    assert told(TOPIC, sound, vm="vm1")["findings"] == []
+
+
+def test_the_kernel_that_killed_it_is_told_and_its_other_words_are_not(sound, told):
+    off(reason="crashed")(sound)
+    killed = "Out of memory: Killed process 4711 (qemu-system-x86) total-vm:9000000kB"
+    sound.sayings[f"{JOURNAL} _TRANSPORT=kernel"] = f"loop0: No space left on device\n{killed}\n"
+    (finding,) = told(TOPIC, sound, vm="vm1")["by_name"]["QEMU and libvirt report no error"]
+    assert finding["what"].startswith("The kernel killed a QEMU")
 
 
 # As QEMU 10.0, libvirt 11.3 and a kernel 6.12 say it.

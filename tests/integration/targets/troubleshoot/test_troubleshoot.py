@@ -226,11 +226,16 @@ def test_a_firewall_for_others():
         assert found(within("strata-wall")) == {}
 
 
-def test_a_workload_without_network_and_without_rights():
-    with process("unshare", "--net", "setpriv", "--no-new-privs", "--bounding-set=-chown,-setuid") as pid:
+def test_a_workload_without_network_and_without_rights(tmp_path):
+    copied = tmp_path / "resolv.conf"
+    copied.write_text("nameserver 127.0.0.53\n")
+    show = ("sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(copied))
+    bare = ("setpriv", "--no-new-privs", "--bounding-set=-chown,-setuid")
+    with process("unshare", "--net", "--mount", *show, *bare) as pid:
         seen = found(told(topic="network", workload=str(pid)))
         assert seen["links of the workload are up"] == [f"The network of process {pid} is not connected"]
         assert seen["the workload has a default route"] == [f"process {pid} has no default route"]
+        assert seen["the workload has a resolver"] == [f"process {pid} can't look up names"]
         seen = found(told(topic="permissions", workload=str(pid)))
         assert seen["set-user-ID programs work in the workload"]
         assert seen["the workload has the usual capabilities"] == [
@@ -337,7 +342,7 @@ def test_ports_that_lead_nowhere():
             "and it is listened on at the container's loopback alone",
         ]
         assert seen["published ports are the engine's"] == [
-            "Port 8098 is to be that of the container strata-late, and another process has it"
+            "Port 8098 is to be that of the container strata-late, and another one has it"
         ]
     # As the remedies say.
     run("docker", "start", "strata-late")
