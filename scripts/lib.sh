@@ -104,7 +104,7 @@ says_unchanged() {
 contained=(
     chroot cloud_init_seed docker_compose docker_container docker_container_exec docker_image docker_login
     docker_network docker_prune docker_swarm docker_volume libvirt_domain libvirt_network libvirt_pool libvirt_volume
-    link namespace netns nspawn_image overlay podman_image podman_login podman_secret qemu_image rootfs seccomp_profile
+    link namespace netns nspawn_image overlay podman_image podman_login podman_secret probe qemu_image rootfs seccomp_profile
 )
 
 # Whether a container on this machine can stand in for a lab host, and is worth it: root's, where lab hosts are emulated.
