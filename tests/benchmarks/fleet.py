@@ -29,9 +29,18 @@ CONNECTION = HERE.parent / "integration" / "connection"
 LAB = Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state"), "strata/lab/inventory.yml")
 
 HOSTS, FORKS = 200, (5, 10, 20, 50)
-ENGINES = ("chroot", "nspawn", "lxc", "docker", "podman")
+TURNS = 3
 INTO_GUEST = 1.3  # what is asked, as a ratio to the host
 GUESTS, ON_HOSTS = 50, 10  # of one host, and how many hosts, in the inventory that is parsed
+
+# The same without this collection, on the host.
+BY_HAND = {
+    "chroot": """chroot "/var/tmp/strata-guests/a 'tree'" true""",
+    "nspawn": "nsenter --target $(machinectl show --property=Leader --value strata-nspawn) --all true",
+    "lxc": "lxc-attach --name strata-lxc -- true",
+    "docker": "docker exec strata-docker true",
+    "podman": "podman exec strata-podman true",
+}
 
 RAW = {"ansible.builtin.raw": "true"}
 MODULE = {"ansible.builtin.command": {"argv": ["true"]}}
@@ -100,7 +109,7 @@ def local(bench: Bench, _hosts: list[str]) -> None:
 def guests(bench: Bench, hosts: list[str]) -> None:
     (carrier,) = hosts
     inventories = ("-i", str(CONNECTION / "inventory.yml"), "-i", str(LAB))
-    given = ("-e", f"carrier={carrier}", "-e", f"carrier_engines='{' '.join(ENGINES)}'")
+    given = ("-e", f"carrier={carrier}", "-e", f"carrier_engines='{' '.join(BY_HAND)}'")
     ssh = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=600s", "ANSIBLE_PIPELINING": "1"}
     script = CONNECTION / "guests.sh"
 
@@ -118,26 +127,33 @@ def guests(bench: Bench, hosts: list[str]) -> None:
 
     folder = "/var/tmp/strata-guests"  # as the inventory has it
     bench.says(f"guests on {carrier}")
-    on_carrier(f"up {folder} {' '.join(ENGINES)}")
+    on_carrier(f"up {folder} {' '.join(BY_HAND)}")
     try:
-        for name, task, times in (("a raw command", RAW, 10), ("a module", MODULE, 4)):
+        by_hand = [(carrier, {"ansible.builtin.raw": words}) for words in BY_HAND.values()]
+        for name, task, times, beside in (("a raw command", RAW, 10, by_hand), ("a module", MODULE, 4, [])):
             turns = []
-            for turn in range(3):  # in turns, so that what disturbs one disturbs all
+            for turn in range(TURNS):  # in turns, so that what disturbs one disturbs all
                 bench.says(f"{name}: turn {turn + 1}")
-                turns.append([takes(target, task, times) for target in (carrier, *ENGINES)])
+                asked = [(carrier, task), *((engine, task) for engine in BY_HAND), *beside]
+                turns.append([takes(target, one, times) for target, one in asked])
             report(name, [median(column) for column in zip(*turns)])
     finally:
         on_carrier(f"down {folder}")
 
 
 def report(name: str, took: list[float]) -> None:
-    print(f"\n{name + ', over SSH':<24}{'seconds':>10}   to the host")
-    for target, value in zip(("on the host", *ENGINES), took):
-        print(f"  {target:<22}{seconds(value):>10}{value / took[0]:>13.2f}x")
+    """Seconds on the host, in each guest, and, where that was measured, by hand."""
+    host, inside, by_hand = took[0], took[1 : 1 + len(BY_HAND)], took[1 + len(BY_HAND) :]
+    rows = dict(zip(BY_HAND, zip(inside, by_hand or [0.0] * len(inside))))
+    print(f"\n{name + ', over SSH':<24}{'seconds':>10}{'to the host':>14}{'by hand' if by_hand else '':>12}")
+    print(f"  {'on the host':<22}{seconds(host):>10}{1:>13.2f}x")
+    for engine, (value, hand) in rows.items():
+        beside = f"{seconds(hand):>12}{value / hand:>8.2f}x" if hand else ""
+        print(f"  {engine:<22}{seconds(value):>10}{value / host:>13.2f}x{beside}")
     print()
-    for engine, value in zip(ENGINES, took[1:]):
-        ratio = value / took[0]
-        verdict(ratio <= INTO_GUEST, f"{name} in {engine}: {ratio:.2f}x as long as on the host; {INTO_GUEST}x is asked")
+    for engine, (value, _hand) in rows.items():
+        words = f"{name} in {engine}: {value / host:.2f}x as long as on the host; {INTO_GUEST}x is asked"
+        verdict(value <= INTO_GUEST * host, words)
 
 
 # The inventory.
@@ -149,7 +165,7 @@ def inventory(bench: Bench, hosts: list[str]) -> None:
     source.write_text(json.dumps({"plugin": "strata.virt.guests", "hosts": pattern}))
     lab = ("-i", str(LAB))
     turns = []
-    for turn in range(3):
+    for turn in range(TURNS):
         bench.says(f"the guests of {pattern}: turn {turn + 1}")
         bare, _said = run(bench, "ansible-inventory", *lab, "--list")
         nothing, _said = run(bench, "ansible", *lab, pattern, "-m", "ansible.builtin.ping")
@@ -159,7 +175,7 @@ def inventory(bench: Bench, hosts: list[str]) -> None:
     found = len(json.loads(said).get("strata_guests", {}).get("hosts", []))
     bare, nothing, task, whole = (median(column) for column in zip(*turns))
     width = 60
-    print(f"\n{f'{found} guests on {len(hosts)} hosts':<{width}}{'seconds':>10}")
+    print(f"\n{f'{found} guests on {pattern}':<{width}}{'seconds':>10}")
     print(f"  {'the inventory without them':<{width - 2}}{seconds(bare):>10}")
     print(f"  {'a task that does nothing (ping)':<{width - 2}}{seconds(nothing):>10}")
     print(f"  {'the one task that asks (guests_info)':<{width - 2}}{seconds(task):>10}")

@@ -31,9 +31,8 @@ _TOO_LONG = 124  # the status of timeout(1)
 
 def _url(value: Any) -> str:
     parts = urlsplit(str(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("is no address: write http:// or https://, a host, and what else there is")
-    _ = parts.port  # raises what a port can't be
     return str(value)
 
 
@@ -212,7 +211,8 @@ def _in_guest(asked: Mapping[str, Any], timeout: int) -> tuple[int, str, str]:
     said = entering.outcome(token, done.returncode, done.stdout.encode(), done.stderr.encode())
     stderr = said.stderr.decode()
     if said.gone or not (said.entered or said.status == _TOO_LONG):
-        raise _Not(f"it can't be entered: {stderr.strip()[-_SHOWN:]}")
+        # Docker writes there that a guest has no shell
+        raise _Not(f"it can't be entered: {(stderr.strip() or done.stdout.strip())[-_SHOWN:]}")
     return said.status, said.stdout.decode(), stderr
 
 
