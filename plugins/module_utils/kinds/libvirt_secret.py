@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, LINE, PATH, TEXT, Codec
+from ..core.codec import BOOL, LINE, TEXT, Codec
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.fingerprint import fingerprint
@@ -25,9 +24,8 @@ from ..engines.libvirt_secrets import USAGES, Secret, Secrets
 from ..engines.xml_leaves import Leaves
 from ..engines.xml_places import yes, yes_no
 from . import libvirt_xml
+from .given_data import HOW, GivenData
 from .libvirt_stored import LibvirtDefined
-
-LARGEST = 65536  # bytes (remote_protocol.x: REMOTE_SECRET_VALUE_MAX)
 
 
 def _parse_name(value: Any) -> str:
@@ -57,9 +55,10 @@ class _Usage:
             domain_xml.child(root, "usage").set("type", value)
 
 
-class LibvirtSecret(LibvirtDefined):
+class LibvirtSecret(GivenData, LibvirtDefined):
     kind = "libvirt_secret"
     rank = 35
+    keeper, largest = "libvirt", 65536  # bytes (remote_protocol.x: REMOTE_SECRET_VALUE_MAX)
     tag = "secret"
     skeleton = "<secret/>"
     states = {"present": "present", "absent": "absent"}
@@ -73,55 +72,20 @@ class LibvirtSecret(LibvirtDefined):
         Field("ephemeral", BOOL, Leaf("", "ephemeral", yes, yes_no), Effect.LIVE, default=False),
         Field("private", BOOL, Leaf("", "private", yes, yes_no), Effect.LIVE, default=False),
         Field("data", effect=Effect.LIVE, secret=True, export=False),
-        Field("data_is_b64", BOOL, role=Role.POLICY, given=False),
-        Field("data_src", PATH, role=Role.POLICY),
+        *HOW,
         libvirt_xml.field(Leaves(), Effect.LIVE),
     )
 
     # What was declared.
 
     def check(self) -> None:
-        if "data" in self.spec and "data_src" in self.spec:
-            raise StrataError("can't go with data", option="data_src", hint="Give one of them")
-        if "data" in self.spec:
-            self._fits(self._bytes(self.spec["data"]), "data")
+        super().check()
         if self.spec.get("usage") == "none":
             try:
                 self.spec.setdefault("uuid", _parse_uuid(self.name))
             except ValueError:
                 what = "is no UUID, and one for nothing in particular has no other name"
                 raise StrataError(what, option="name") from None
-
-    def files(self) -> list[tuple[str, str]]:
-        return [("data_src", self.spec["data_src"])] if "data_src" in self.spec and self.target == "present" else []
-
-    def _bytes(self, text: str) -> bytes:
-        if not self.spec["data_is_b64"]:
-            return text.encode()
-        try:
-            return base64.b64decode(text, validate=True)
-        except binascii.Error:
-            raise StrataError("is not what data_is_b64 says it is", option="data") from None
-
-    @staticmethod
-    def _fits(data: bytes, option: str) -> bytes:
-        if not 0 < len(data) <= LARGEST:
-            raise StrataError(f"is of {len(data)} bytes: libvirt keeps from 1 to {LARGEST}", option=option)
-        return data
-
-    def _given(self) -> bytes | None:
-        """What is to be kept; None: whatever is."""
-        if "data" in self.spec:
-            return self._bytes(self.spec["data"])
-        if "data_src" not in self.spec or ("path", self.spec["data_src"]) in self.promised:
-            return None
-        try:
-            with open(self.spec["data_src"], "rb") as file:
-                return self._fits(file.read(LARGEST + 1), "data_src")
-        except OSError as error:
-            raise StrataError(
-                f"can't be read: {error.strerror}", option="data_src", value=self.spec["data_src"]
-            ) from None
 
     @classmethod
     def unfolded(cls, root: ET.Element, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +130,7 @@ class LibvirtSecret(LibvirtDefined):
         if self.target == "absent":
             return state
         # Not among the facts, which a result shows.
-        return replace(state, document=(*(state.document or (None, None))[:2], self._given()))
+        return replace(state, document=(*(state.document or (None, None))[:2], self.given_data()))
 
     def _meant(self, state: State) -> State:
         """The one of the declared usage, of those that have the same name."""

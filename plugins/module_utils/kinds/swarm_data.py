@@ -5,20 +5,19 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import replace
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, PATH
 from ..core.errors import StrataError
-from ..core.field import Field, Role
+from ..core.field import Field
 from ..core.fingerprint import fingerprint
 from ..core.plan import Effect, Plan, State
 from ..engines.docker import OURS, OWNER, Document
 from ..engines.docker_networks import OPTIONS
 from ..engines.docker_swarm import DockerSwarm
 from ..engines.swarm_at import At, mapping
+from .given_data import HOW, GivenData
 from .swarm_object import HOST, SwarmObject
 
 _DATA = "strata.given"
@@ -26,8 +25,6 @@ _DATA = "strata.given"
 
 DIGEST = OURS + "data"
 """The label with a digest of what is kept: it is all that tells one secret from another one."""
-
-LARGEST = 500 * 1024  # bytes (swarmkit: api/validation, MaxSecretSize; a config's is twice that)
 
 
 def _read(spec: Document) -> str | None:
@@ -38,62 +35,24 @@ def _write(spec: dict[str, Any], value: str) -> None:
     spec["Data"] = value
 
 
-class SwarmData(SwarmObject):
+class SwarmData(GivenData, SwarmObject):
     """A secret or a config."""
 
     rank = 35
+    keeper = "a swarm"
+    largest = 500 * 1024  # bytes (swarmkit: api/validation, MaxSecretSize; a config's is twice that)
     fields = (
         policy.name(),
         policy.state("present", "absent"),
         policy.recreate(),
         HOST,
         Field("data", at=At(_read, _write), secret=True, export=False),
-        Field("data_is_b64", BOOL, role=Role.POLICY, given=False),
-        Field("data_src", PATH, role=Role.POLICY),
+        *HOW,
         Field("labels", OPTIONS, mapping("Labels"), Effect.LIVE, {}),
     )
 
-    # What was declared.
-
-    def check(self) -> None:
-        if "data" in self.spec and "data_src" in self.spec:
-            raise StrataError("can't go with data", option="data_src", hint="Give one of them")
-        if "data" in self.spec:
-            self._kept(self._bytes(self.spec["data"]), "data")
-
-    def files(self) -> list[tuple[str, str]]:
-        return [("data_src", self.spec["data_src"])] if "data_src" in self.spec and self.target == "present" else []
-
     def needs(self) -> list[tuple[str, str]]:
         return [*super().needs(), *(("path", path) for _option, path in self.files())]
-
-    def _bytes(self, text: str) -> bytes:
-        if not self.spec["data_is_b64"]:
-            return text.encode()
-        try:
-            return base64.b64decode(text, validate=True)
-        except binascii.Error:
-            raise StrataError("is not what data_is_b64 says it is", option="data") from None
-
-    @staticmethod
-    def _kept(data: bytes, option: str) -> bytes:
-        if not 0 < len(data) <= LARGEST:
-            raise StrataError(f"is of {len(data)} bytes: a swarm keeps from 1 to {LARGEST}", option=option)
-        return data
-
-    def _given(self) -> bytes | None:
-        """What is to be kept; None: whatever is."""
-        if "data" in self.spec:
-            return self._bytes(self.spec["data"])
-        if "data_src" not in self.spec or ("path", self.spec["data_src"]) in self.promised:
-            return None
-        try:
-            with open(self.spec["data_src"], "rb") as file:
-                return self._kept(file.read(LARGEST + 1), "data_src")
-        except OSError as error:
-            raise StrataError(
-                f"can't be read: {error.strerror}", option="data_src", value=self.spec["data_src"]
-            ) from None
 
     # What there is, and what is to be done.
 
@@ -102,7 +61,7 @@ class SwarmData(SwarmObject):
         if self.target == "absent":
             return state
         # Not among the facts, which a result shows.
-        return replace(state, document={**(state.document or {}), _DATA: self._given()})
+        return replace(state, document={**(state.document or {}), _DATA: self.given_data()})
 
     def settings(self, state: State) -> dict[str, Any]:
         want = super().settings(state)
