@@ -19,7 +19,7 @@ GROUP = "/machine.slice/build.service/payload"
 MOUNTS = "30 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
 STATUS = "Name:\tsleep\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nCapBnd:\t{caps}\nNoNewPrivs:\t{new}\nSeccomp:\t2\n"
 
-# As a kernel 6.12 and auditd 4 wrote them; the last is of another hour.
+# Audit records in the forms of the kernel and of auditd; the last is of another hour.
 APPARMOR = (
     'audit: type=1400 audit(1763999000.123:41): apparmor="DENIED" operation="open" class="file" '
     'profile="docker-default" name="/proc/kcore" pid=4711 comm="cat" requested_mask="r" denied_mask="r" fsuid=0 ouid=0'

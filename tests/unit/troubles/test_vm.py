@@ -285,7 +285,7 @@ def test_the_kernel_that_killed_it_is_told_and_its_other_words_are_not(sound, to
     assert finding["what"].startswith("The kernel killed a QEMU")
 
 
-# As QEMU 10.0, libvirt 11.3 and a kernel 6.12 say it.
+# In the words of QEMU, libvirt and the kernel; those about disks are also provoked by targets/troubleshoot.
 SAID = [
     (
         "qemu-system-x86_64: -blockdev {}: Could not open '/srv/a.qcow2': Permission denied",
