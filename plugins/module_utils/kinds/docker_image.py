@@ -9,16 +9,18 @@ from typing import Any
 
 from ..core.codec import LINE
 from ..core.field import Field, Role
+from ..engines import docker_build
 from ..engines.docker import DEFAULT
-from ..engines.docker_build import familiar
 from ..engines.docker_images import DockerImages
 from .image import Image, image_fields, names
 
 
 class DockerImage(Image):
     kind = "docker_image"
-    fields = image_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT), references=names(familiar))
-    familiar = staticmethod(familiar)
+    fields = image_fields(
+        Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT), references=names(docker_build.familiar)
+    )
+    familiar = staticmethod(docker_build.familiar)
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> DockerImages:

@@ -121,7 +121,7 @@ FIELDS = (
     _live("dns_search_domains", TEXTS, words(f"{CONTAINER}.DNSConfig.Search"), ()),
     _live("dns_opts", WORDS, words(f"{CONTAINER}.DNSConfig.Options", ordered=False), ()),
     _live("mounts", MOUNTS, swarm_at.MOUNTS, ()),
-    _live("secrets", FILES, swarm_at.SECRETS, ()),
+    _live("secrets", FILES, swarm_at.SECRETS, (), public=True),
     _live("configs", FILES, swarm_at.CONFIGS, ()),
     _live("memory", MEMORY_LIMIT, swarm_at.MEMORY, "max"),
     _live("cpus", CPU_LIMIT, swarm_at.CPUS, "max"),

@@ -69,7 +69,7 @@ def _section(sort: str) -> Codec:
 
 
 SETTINGS = Codec(_parse_settings, "dict", _show_settings)
-CONTENT = Codec(lambda value: dict(value), "dict", dict, partial=True)
+CONTENT = Codec(dict, "dict", dict, partial=True)
 OTHERS = tuple(sort for sort in SORTS if sort != "container")
 
 

@@ -80,7 +80,7 @@ def enter(tmp_path):
         script = f"guest=$1\nshift\n{entering.WAYS['libvirt'].enter}"
         env = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(rooms)}
         done = subprocess.run(
-            ["/bin/sh", "-c", script, "strata", guest, *argv], input=stdin, env=env, capture_output=True
+            ["/bin/sh", "-c", script, "strata", guest, *argv], input=stdin, env=env, capture_output=True, check=False
         )
         assert list(rooms.iterdir()) == [], "what it read was left in the machine"
         return done.returncode, done.stdout, done.stderr
@@ -102,7 +102,10 @@ def test_what_is_killed_says_so(enter):
 
 def test_what_is_too_big_for_a_message_is_read_from_a_file(enter):
     big = os.urandom(1 << 20) * 3
-    assert enter("sha256sum", stdin=big)[1] == subprocess.run(["sha256sum"], input=big, capture_output=True).stdout
+    assert (
+        enter("sha256sum", stdin=big)[1]
+        == subprocess.run(["sha256sum"], input=big, capture_output=True, check=True).stdout
+    )
 
 
 @pytest.mark.parametrize(
