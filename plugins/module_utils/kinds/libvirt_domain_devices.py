@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core.codec import BOOL, INT, LINE, PATH, TEXT, Codec, parse_line
@@ -60,7 +61,7 @@ GRAPHICS = (
     Field("listen", LINE, Listen()),
     Field("port", INT, Port()),
     number("websocket", "", "websocket"),
-    text("keymap", "", "keymap"),
+    replace(text("keymap", "", "keymap"), public=True),
     Field("password", Codec(_parse_password, show=lambda text: HIDDEN), Leaf("", "passwd"), secret=True),
 )
 FILESYSTEM = (

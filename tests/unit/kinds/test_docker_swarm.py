@@ -100,8 +100,8 @@ def task(state: str = "running", error: str = "", **container) -> dict:
 class Daemon:
     """A swarm as the real one tells of it, and notes what it is told."""
 
-    def __init__(self, member=MANAGER, **objects: list) -> None:
-        self.member = member
+    def __init__(self, member: dict | None = None, **objects: list) -> None:
+        self.member = MANAGER if member is None else member
         self.there = {"services": [], "tasks": [], "nodes": [], "secrets": [], "configs": [], **copy.deepcopy(objects)}
         self.told: list[tuple] = []
 

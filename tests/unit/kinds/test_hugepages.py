@@ -200,7 +200,7 @@ MOUNTED = "40 1 0:40 / {} rw - hugetlbfs {} rw,pagesize={}{}\n"
 def test_mounts(kernel, monkeypatch):
     told = []
     monkeypatch.setattr(mounts, "mount", lambda *argv: told.append(argv))
-    monkeypatch.setattr(mounts, "unmount", lambda path: told.append(path))
+    monkeypatch.setattr(mounts, "unmount", told.append)
     monkeypatch.setattr(mounts, "make_directory", lambda path, owner: None)
     monkeypatch.setattr(mounts, "users", lambda tops: [])
     monkeypatch.setattr(mounts, "table", kernel.read)

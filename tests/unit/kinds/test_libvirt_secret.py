@@ -42,8 +42,8 @@ class Libvirt(Secrets):
     def secrets(self, names):
         return [one for one in self.there if names is None or one.name in names]
 
-    def stored(self, key):
-        return next(one.xml for one in self.there if key in one.xml)
+    def stored(self, name):
+        return next(one.xml for one in self.there if name in one.xml)
 
     def define(self, xml):
         self.told.append(("define", ET.canonicalize(xml, strip_text=True)))

@@ -82,7 +82,7 @@ def kernel(tmp_path, monkeypatch):
     monkeypatch.setattr(pcifs, "PROBE", str(tmp_path / "drivers_probe"))
     monkeypatch.setattr(pcifs, "DRIVERS", str(tmp_path / "drivers"))
     monkeypatch.setattr(pcifs, "write", made.write)
-    monkeypatch.setattr(pcifs.command, "run", lambda argv: made.told.append(argv))
+    monkeypatch.setattr(pcifs.command, "run", made.told.append)
     monkeypatch.setattr(mounts, "users", lambda tops: [])
     monkeypatch.setattr(kind, "_NOTES", str(tmp_path / "notes"))
     monkeypatch.setattr(systemd, "UNITS", str(tmp_path / "units"))

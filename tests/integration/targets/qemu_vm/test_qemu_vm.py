@@ -313,7 +313,10 @@ class TestAGuest(Harness):
         assert done["restart_required"] == []
         self.unchanged(grown)
         self.now("has", "vdb", "eth1", "medium", "first")
-        told = lambda: call("qemu_vm_info", {"name": [self.case.name]})["resources"][0]["facts"]  # noqa: E731
+
+        def told() -> dict:
+            return call("qemu_vm_info", {"name": [self.case.name]})["resources"][0]["facts"]
+
         waited(lambda: told()["balloon"] == 384 << 20, "the guest to give memory back")
 
         assert self.foretold(spec)["restart_required"] == []
