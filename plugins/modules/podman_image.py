@@ -80,6 +80,31 @@ options:
         description: The form of the image. V(docker) where it is not given; only that one can have a C(HEALTHCHECK).
         type: str
         choices: [docker, oci]
+      secrets:
+        description:
+          - What C(RUN --mount=type=secret) may read. Neither the image nor its history has it.
+          - Another content alone doesn't build again.
+        type: list
+        elements: dict
+        suboptions:
+          id:
+            description: Its name, and that of the file below C(/run/secrets).
+            type: str
+            required: true
+          type:
+            description: Whether it is in a file of the managed host, in the environment of the module, or given here.
+            type: str
+            choices: [file, env, value]
+            required: true
+          src:
+            description: The file, with O(build.secrets[].type=file).
+            type: str
+          env:
+            description: The variable, with O(build.secrets[].type=env).
+            type: str
+          value:
+            description: The secret itself, with O(build.secrets[].type=value).
+            type: str
   load_path:
     description:
       - An archive on the managed host, as C(docker save) and C(podman save) write it. The image is loaded again

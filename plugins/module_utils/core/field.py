@@ -160,16 +160,23 @@ class Field:
         if not self.codec.row or self.secret or not last:
             return now
         if self.codec.single:
-            return _renewed(self.codec.row, now, decode(self.codec.row, last))
+            return _renewed(self.codec.row, now, _recorded(self.codec.row, last))
         if self.codec.key is None:
             return now
-        before = self.keyed(decode(self.codec.row, entry) for entry in last)
+        before = self.keyed(_recorded(self.codec.row, entry) for entry in last)
         return tuple(_renewed(self.codec.row, row, before.get(self.codec.key(row), {})) for row in now)
 
     def keyed(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """The rows of a table by their natural key."""
         key = self.codec.key
         return {str(place) if key is None else key(row): row for place, row in enumerate(rows)}
+
+
+def _recorded(row: Iterable[Field], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a record, in which secrets are not themselves: only that they were given counts."""
+    row = tuple(row)
+    secrets = {leaf.name: None for leaf in row if leaf.secret and entry.get(leaf.name) is not None}
+    return {**decode([leaf for leaf in row if not leaf.secret], entry), **secrets}
 
 
 def _renewed(row: Iterable[Field], now: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import files
+from .field import Field
 from .plan import HIDDEN
 from .resource import Resource
 
@@ -56,8 +57,21 @@ def names(resources: Mapping[str, Mapping[str, Any]], kind: type[Resource]) -> l
 
 def options(resource: Resource) -> dict[str, Any]:
     """A resource's options as they are kept."""
-    secret = {field.name for field in resource.fields if field.secret}
-    return {
-        name: f"{HIDDEN} sha256:{hashlib.sha256(repr(value).encode()).hexdigest()}" if name in secret else value
-        for name, value in resource.options.items()
-    }
+    return _kept(resource.fields, resource.options)
+
+
+def _kept(fields: Iterable[Field], given: Mapping[str, Any]) -> dict[str, Any]:
+    known = {word: field for field in fields for word in (field.name, *field.aliases)}
+    return {name: _as_kept(known.get(name), value) for name, value in given.items()}
+
+
+def _as_kept(field: Field | None, value: Any) -> Any:
+    if field is None or value is None:
+        return value
+    if field.secret:
+        return f"{HIDDEN} sha256:{hashlib.sha256(repr(value).encode()).hexdigest()}"
+    if field.codec.row and isinstance(value, Mapping):
+        return _kept(field.codec.row, value)
+    if field.codec.row and isinstance(value, (list, tuple)):
+        return [_kept(field.codec.row, entry) if isinstance(entry, Mapping) else entry for entry in value]
+    return value

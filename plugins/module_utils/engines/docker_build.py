@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import stat
@@ -103,8 +104,17 @@ def options_digest(options: Mapping[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()}"
 
 
-def pack(context: str, recipe: str, ignored_by: Sequence[str] = DOCKERS) -> IO[bytes]:
-    """A context as the tar that ``POST /build`` wants, in a file without a name; root owns all that is in it."""
+def pack(
+    context: str, recipe: str, ignored_by: Sequence[str] = DOCKERS, more: Mapping[str, bytes] | None = None
+) -> IO[bytes]:
+    """A context as the tar that ``POST /build`` wants, in a file without a name; root owns all that is in it.
+
+    Args:
+        context: The folder.
+        recipe: The file in it that says how to build.
+        ignored_by: How the file is called that says what of it doesn't count, the first that is there.
+        more: Files for root's eyes alone, beside those of the context.
+    """
     archive = tempfile.TemporaryFile(dir="/var/tmp")  # noqa: SIM115 (the caller closes it)
 
     def rooted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -118,6 +128,10 @@ def pack(context: str, recipe: str, ignored_by: Sequence[str] = DOCKERS) -> IO[b
             mode = os.lstat(place).st_mode
             if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode):  # no socket, device or pipe is content
                 tar.add(place, path, recursive=False, filter=rooted)
+        for name, content in (more or {}).items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o400
+            tar.addfile(entry, io.BytesIO(content))
     archive.seek(0)
     return archive
 

@@ -184,7 +184,7 @@ class Image(Resource):
         return {
             key: value
             for key, value in self.spec["build"].items()
-            if key not in ("path", "nocache", "pull", "cache_from")
+            if key not in ("path", "nocache", "pull", "cache_from", "secrets")
         }
 
     # What there is.
@@ -349,9 +349,13 @@ class Image(Resource):
             RECIPE: plan.want["recipe"],
         }
         options = {**self.for_builder(build), "labels": labels}
-        with words.pack(build["path"], self._dockerfile, self.ignored_by) as context:
+        with words.pack(build["path"], self._dockerfile, self.ignored_by, self.beside(build)) as context:
             engine.build(self.name, context, {key: value for key, value in options.items() if value})
         engine.sweep(f"{NAME}={self.name}")
+
+    def beside(self, build: Mapping[str, Any]) -> dict[str, bytes]:
+        """What goes to the builder beside the context, by the names that it has there."""
+        return {}
 
     def for_builder(self, build: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a build, in Docker's words."""

@@ -12,9 +12,9 @@ from typing import ClassVar
 import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core import limits, policy, record
-from ansible_collections.strata.virt.plugins.module_utils.core.codec import LINE
+from ansible_collections.strata.virt.plugins.module_utils.core.codec import LINE, Codec
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
-from ansible_collections.strata.virt.plugins.module_utils.core.field import Field, Role
+from ansible_collections.strata.virt.plugins.module_utils.core.field import Field, Role, table
 from ansible_collections.strata.virt.plugins.module_utils.core.plan import Layer, State
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import Resource
 from ansible_collections.strata.virt.plugins.module_utils.core.stack import Stack
@@ -32,6 +32,20 @@ class Engine:
 ENGINE = Engine()
 
 
+def _parse_key(value):
+    if len(str(value)) > 8:
+        raise ValueError("is longer than a key can be")
+    return str(value)
+
+
+DOORS = table(
+    Field("name", LINE),
+    Field("key", Codec(_parse_key), secret=True),
+    Field("wood", LINE, default="pine"),
+    key=lambda row: str(row["name"]),
+)
+
+
 class Thing(Resource):
     kind = "thing"
     rank = 20
@@ -41,7 +55,8 @@ class Thing(Resource):
         policy.state("present", "absent"),
         limits.memory(),
         Field("colour", LINE, default="grey"),
-        Field("password", LINE, secret=True),
+        Field("password", LINE, secret=True, aliases=("pass",)),
+        Field("doors", DOORS),
         Field("broken", LINE),
     )
 
@@ -308,10 +323,15 @@ def test_another_stacks_things_are_not_taken():
 
 
 def test_secrets_are_kept_as_hashes(tmp_path):
-    stack({"thing": {"name": "a", "password": "hunter2"}})
+    """At any depth, and by any name of theirs; what else an entry says is compared as ever."""
+    doors = [{"name": "front", "key": "hunter2", "wood": "oak"}]
+    stack({"thing": {"name": "a", "password": "hunter2", "doors": doors}}, {"thing": {"name": "b", "pass": "hunter2"}})
     text = (tmp_path / "s.json").read_text()
     assert "hunter2" not in text
-    assert "sha256:" in text
+    assert text.count("sha256:") == 4
+    again = {"thing": {"name": "a", "password": "hunter2", "doors": [{"name": "front", "key": "hunter2"}]}}
+    stack(again, {"thing": {"name": "b", "pass": "hunter2"}})
+    assert ENGINE.there["thing", "a"]["config"]["doors"] == ({"name": "front", "key": "hunter2", "wood": "pine"},)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,10 @@ def test_pushed_by_the_id_of_the_image_because_no_digest_is_noted():
             {"build": {"path": "/srv/web", "network": "none", "etc_hosts": {"db": "192.0.2.7"}}},
             "etc_hosts: can't go with network: none",
         ),
+        (
+            {"build": {"path": "/srv/web", "secrets": [{"id": "token", "type": "file", "value": "x"}]}},
+            "of type file has src, and none of the others",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, said):
@@ -110,3 +114,27 @@ def test_options_of_a_build_as_the_service_reads_them(monkeypatch):
         "nsoptions": [{"Name": "network", "Host": False}],
         "networkmode": "1",
     }
+
+
+def test_secrets_of_a_build_go_beside_its_context_and_into_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "Containerfile").write_text("FROM scratch\n")
+    (tmp_path / "key").write_text("f1le")
+    monkeypatch.setenv("TOKEN", "v4riable")
+    secrets = [
+        {"id": "a", "type": "value", "value": "v4lue"},
+        {"id": "b", "type": "file", "src": str(tmp_path / "key")},
+        {"id": "c", "type": "env", "env": "TOKEN"},
+    ]
+    with_them = PodmanImage({"name": "web", "build": {"path": str(tmp_path), "secrets": secrets}})
+    without = PodmanImage({"name": "web", "build": {"path": str(tmp_path)}})
+    build = with_them.spec["build"]
+    assert with_them.beside(build) == {
+        ".strata-secret-a": b"v4lue",
+        ".strata-secret-b": b"f1le",
+        ".strata-secret-c": b"v4riable",
+    }
+    assert with_them.for_builder(build)["secrets"] == [f"id={one},src=.strata-secret-{one}" for one in "abc"]
+    assert with_them._recipe == without._recipe
+    monkeypatch.delenv("TOKEN")
+    with pytest.raises(StrataError, match="is to come from TOKEN, which isn't in"):
+        with_them.beside(build)

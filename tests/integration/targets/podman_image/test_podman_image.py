@@ -120,6 +120,13 @@ class TestPodmanImage(Convergence):
         finally:
             run("podman", "rm", "strata-look")
         assert ["192.0.2.7", "db"] in [line.split() for line in (CONTEXTS / "hosts").read_text().splitlines()]
+        told = 'RUN --mount=type=secret,id=token ["/bin/busybox", "sha256sum", "/run/secrets/token"]'
+        path = context(
+            CONTEXTS / "secret", "x\n", told, 'RUN ["/bin/busybox", "test", "!", "-e", "/run/secrets/token"]'
+        )
+        secrets = [{"id": "token", "type": "value", "value": "s3cr3t"}]
+        self.apply({"build": {"path": path, "network": "none", "secrets": secrets}})
+        image = inspect(self.name)
         wrong = context(CONTEXTS / "wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
         with pytest.raises(Failed, match=r"Building strata-test:1 failed: .*can't open '/not/there'"):
             self.apply({"build": {"path": wrong, "network": "none"}})
