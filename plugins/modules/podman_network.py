@@ -53,7 +53,7 @@ options:
     suboptions:
       subnet:
         description:
-          - The subnet, such as V(10.91.0.0/24) or V(fd00:db8::/64). Spellings of the same subnet are equal.
+          - The subnet, such as V(10.94.0.0/24) or V(fd00:db8::/64). Spellings of the same subnet are equal.
         type: str
         required: true
       gateway:
@@ -124,7 +124,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: A network with a subnet of its own
-  strata.virt.podman_network: {name: front, driver: bridge, ipam_config: [{subnet: 10.91.0.0/24}]}
+  strata.virt.podman_network: {name: front, driver: bridge, ipam_config: [{subnet: 10.94.0.0/24}]}
 
 - name: One that leads nowhere else, for what must not be reached
   strata.virt.podman_network:
@@ -168,10 +168,10 @@ resource:
     options:
       name: front
       driver: bridge
-      ipam_config: [{subnet: 10.91.0.0/24, gateway: "", iprange: "", aux_addresses: {}}]
+      ipam_config: [{subnet: 10.94.0.0/24, gateway: "", iprange: "", aux_addresses: {}}]
       state: present
     running: null
-    facts: {containers: {web: ""}, subnets: [{subnet: 10.91.0.0/24}], subnets_by: task}
+    facts: {containers: {web: ""}, subnets: [{subnet: 10.94.0.0/24}], subnets_by: task}
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import converge

@@ -44,10 +44,10 @@ resources:
       options:
         name: front
         driver: bridge
-        ipam_config: [{subnet: 10.91.0.0/24, gateway: "", iprange: "", aux_addresses: {}}]
+        ipam_config: [{subnet: 10.94.0.0/24, gateway: "", iprange: "", aux_addresses: {}}]
         state: present
       running: null
-      facts: {containers: {web: ""}, subnets: [{subnet: 10.91.0.0/24}], subnets_by: task}
+      facts: {containers: {web: ""}, subnets: [{subnet: 10.94.0.0/24}], subnets_by: task}
 """
 
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import inform
