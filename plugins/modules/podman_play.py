@@ -120,6 +120,7 @@ EXAMPLES = r"""
           containers:
             - name: web
               image: localhost/myweb:1.0
+              command: [/bin/busybox, httpd, -f, -p, "8080", -h, /srv]
               envFrom: [{configMapRef: {name: press-settings}}]
               ports: [{containerPort: 8080, hostPort: 8086, hostIP: 127.0.0.1}]
               volumeMounts: [{name: pages, mountPath: /srv}]
