@@ -135,14 +135,14 @@ seealso:
 EXAMPLES = r"""
 - name: Build it, with a further tag and an archive of it
   strata.virt.podman_image:
-    name: myweb
+    name: mysite
     tag: "1.0"
     build: {path: /srv/myweb, labels: {tier: front}}
-    repository: [myweb:stable]
-    archive_path: /srv/myweb-podman.tar
+    repository: [mysite:stable]
+    archive_path: /srv/mysite.tar
 
 - name: Load it from the archive for a plain user, under another name
-  strata.virt.podman_image: {name: "restored:1.0", load_path: /srv/myweb-podman.tar, user_scope: deploy}
+  strata.virt.podman_image: {name: "restored:1.0", load_path: /srv/mysite.tar, user_scope: deploy}
   become: true
 
 - name: Take one name away; the image stays, because it has others

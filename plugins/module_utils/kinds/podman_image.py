@@ -44,7 +44,7 @@ class PodmanImage(Image):
     fields = image_fields(
         *PODMAN,
         Field("tls_verify", BOOL, role=Role.POLICY),
-        build=(Field("format", TEXT, choices=tuple(podman_images.FORMATS)), Field("secrets", SECRETS)),
+        build=(Field("format", TEXT, choices=tuple(podman_images.FORMATS)), Field("secrets", SECRETS, public=True)),
         references=names(podman_images.familiar),
     )
     recipes = ("Containerfile", "Dockerfile")
