@@ -187,6 +187,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _hosts(self) -> tuple[dict[str, dict[str, Any]], VariableManager]:
         """The hosts to ask, each with its variables."""
+        self.inventory.reconcile_inventory()  # Ansible does after the last source: until then, all isn't all there is
         manager = self._manager()
         variables = VariableManager(loader=self.loader, inventory=manager)
         asked = manager.get_hosts(self.get_option("hosts"), ignore_limits=True, ignore_restrictions=True)

@@ -59,9 +59,9 @@ def _loaded():
     return type(inventory_loader.get("strata.virt.guests"))
 
 
-def read(tmp_path, **options):
+def read(tmp_path, hosts=HOSTS, **options):
     """The inventory of both files, as a command line names them."""
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(HOSTS))
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
     (tmp_path / "guests.yml").write_text(yaml.safe_dump({"plugin": "strata.virt.guests", **options}))
     loader = DataLoader()
     manager = InventoryManager(loader, [str(tmp_path / "hosts.yml"), str(tmp_path / "guests.yml")])
@@ -90,6 +90,12 @@ def test_guests_are_hosts_in_groups(tmp_path, asked):
     assert groups["strata_owner_demo"] == groups["strata_label_tier_front"] == ["web.docker.host1", "web.docker.host2"]
     assert groups["strata_network_front_end"] == groups["strata_guests"]
     assert not [name for name in groups if "example" in name]
+
+
+def test_hosts_of_a_group_that_nobody_put_below_all_are_asked(tmp_path, asked):
+    manager, _variables = read(tmp_path, hosts={"lab": {"hosts": {"host1": {}}}})
+    assert asked["hosts"] == [["host1"]]
+    assert sorted(manager.get_groups_dict()["strata_host_host1"]) == ["vm1.libvirt.host1", "web.docker.host1"]
 
 
 def test_a_guest_is_reached_as_its_host_is(tmp_path, asked):
