@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.codec import BOOL
@@ -33,3 +34,20 @@ class PodmanNetwork(Network):
                 raise StrataError(
                     "Podman reserves no addresses", option="ipam_config.aux_addresses", hint="Leave them out of iprange"
                 )
+
+    def _endpoints(self, engine: Any, containers: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """With the addresses that they have, where the network still has them: who chose one, isn't told."""
+        kept = super()._endpoints(engine, containers)
+        rows = self.spec.get("ipam_config")
+        subnets = None if rows is None else [ipaddress.ip_network(row["subnet"]) for row in rows if row.get("subnet")]
+        for name, endpoint in kept.items():
+            place = (engine.inspect(name) or {}).get("NetworkSettings", {}).get("Networks", {}).get(self.name) or {}
+            had = {"IPv4Address": place.get("IPAddress"), "IPv6Address": place.get("GlobalIPv6Address")}
+            fixed = {key: text for key, text in had.items() if text and _fits(text, subnets)}
+            if fixed:
+                endpoint["IPAMConfig"] = fixed
+        return kept
+
+
+def _fits(address: str, subnets: list[Any] | None) -> bool:
+    return subnets is None or any(ipaddress.ip_address(address) in subnet for subnet in subnets)

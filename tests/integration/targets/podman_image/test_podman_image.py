@@ -113,7 +113,7 @@ class TestPodmanImage(Convergence):
         build = {"path": path, "target": "built", "network": "host", "etc_hosts": {"db": "192.0.2.7"}}
         self.apply({"build": build})
         image = inspect(self.name)
-        assert image["HealthCheck"]["Test"] == ["CMD", "/bin/busybox", "true"]
+        assert image["Healthcheck"]["Test"] == ["CMD", "/bin/busybox", "true"]
         run("podman", "create", "--name", "strata-look", f"localhost/{self.name}", "x")
         try:
             run("podman", "cp", "strata-look:/hosts", str(CONTEXTS / "hosts"))
