@@ -33,6 +33,7 @@ PAGE = """\
 DOCKERFILE = """\
 FROM scratch
 COPY busybox /bin/busybox
+COPY busybox /bin/sh
 LABEL org.strata.demo.recipe={recipe}
 WORKDIR /srv/www
 USER 65534:65534

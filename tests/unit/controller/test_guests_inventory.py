@@ -59,9 +59,9 @@ def _loaded():
     return type(inventory_loader.get("strata.virt.guests"))
 
 
-def read(tmp_path, hosts=HOSTS, **options):
+def read(tmp_path, hosts=None, **options):
     """The inventory of both files, as a command line names them."""
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(HOSTS if hosts is None else hosts))
     (tmp_path / "guests.yml").write_text(yaml.safe_dump({"plugin": "strata.virt.guests", **options}))
     loader = DataLoader()
     manager = InventoryManager(loader, [str(tmp_path / "hosts.yml"), str(tmp_path / "guests.yml")])
