@@ -61,8 +61,10 @@ class Source:
 class Compose(DockerImages):
     """One daemon, and the program that makes projects of containers on it."""
 
-    realm = ""
-    """What tells its projects from those of other engines, where they are kept."""
+    @property
+    def realm(self) -> str:
+        """What tells its projects from those of other engines, where they are kept."""
+        return ""
 
     def render(self, project: str | None, source: Source) -> Model:
         """The whole project, with the services of all profiles.

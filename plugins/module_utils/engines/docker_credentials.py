@@ -12,6 +12,7 @@ import binascii
 import json
 import os
 import re
+import subprocess
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -170,7 +171,15 @@ def decoded(entry: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _ask(helper: str, name: str) -> tuple[str, str] | None:
     program = _program(helper)
-    done = command.run([program, "get"], stdin=name, timeout=60, check=False)
+    return helped(program, name, command.run([program, "get"], stdin=name, timeout=60, check=False))
+
+
+def helped(program: str, name: str, done: subprocess.CompletedProcess[str]) -> tuple[str, str] | None:
+    """The user and the password that a credential helper told of a registry; None where it keeps none.
+
+    Raises:
+        StrataError: It failed.
+    """
     if done.returncode:
         if _NONE in done.stdout + done.stderr:
             return None

@@ -26,7 +26,7 @@ class PodmanCompose(Compose):
         super().__init__(f"unix://{self._images_of.service.path}")
 
     @property
-    def realm(self) -> str:  # type: ignore[override]
+    def realm(self) -> str:
         return f"podman-{self._images_of.service.user.uid}"
 
     @property

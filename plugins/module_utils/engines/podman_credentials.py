@@ -20,14 +20,13 @@ from typing import Any
 from ..core import command, files
 from ..core.errors import StrataError
 from . import podman_service
-from .docker_credentials import HOST, Login, decoded
+from .docker_credentials import HOST, Login, decoded, helped
 
 USUAL = "~/.config/containers/auth.json"
 """Stays over a reboot, which the file that ``podman login`` writes of itself doesn't."""
 
 _HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 _PATH = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
-_NONE = "credentials not found in native keychain"  # docker-credential-helpers: credentials/error.go
 
 
 def registry(value: Any) -> str:
@@ -115,13 +114,7 @@ class Credentials:
 
     def _ask(self, helper: str, name: str) -> tuple[str, str] | None:
         program = command.need(f"docker-credential-{helper}", f"that has docker-credential-{helper}")
-        done = podman_service.run_as(self._user, [program, "get"], timeout=60, stdin=name)
-        if done.returncode:
-            if _NONE in done.stdout + done.stderr:
-                return None
-            raise StrataError(f"{program} can't be asked for {name}: {(done.stdout or done.stderr).strip()}")
-        said = json.loads(done.stdout)
-        return str(said["Username"]), str(said["Secret"])
+        return helped(program, name, podman_service.run_as(self._user, [program, "get"], timeout=60, stdin=name))
 
     # What is done to it.
 

@@ -232,7 +232,12 @@ class Machine:
 
     def remove(self) -> None:
         """Forget the VM. What others put into its folder stays there."""
-        shutil.rmtree(self.tpm, ignore_errors=True)
+        try:
+            shutil.rmtree(self.tpm)
+        except FileNotFoundError:
+            pass  # it had none
+        except OSError as error:
+            raise StrataError(f"could not remove {self.tpm}: {error.strerror}") from None
         # The declaration goes last: as long as it is there, so is the VM.
         for path in sorted(self.own_files(), key=lambda path: path == self.declared):
             files.remove(path)

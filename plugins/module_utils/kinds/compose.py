@@ -36,7 +36,7 @@ class ComposeProject(Resource):
 
     identity = "project_name"
     rank = 65
-    engine: str
+    family: str
     """What the kinds of the engine's images, networks and volumes are named by."""
     states = {
         "present": "running",
@@ -79,12 +79,12 @@ class ComposeProject(Resource):
         services = (definition.get("services") or {}).items()
         images = [familiar(project.image_of(self.name, name, service or {})) for name, service in services]
         outside = [
-            (f"{self.engine}_{sort.removesuffix('s')}", str(one.get("name") or key))
+            (f"{self.family}_{sort.removesuffix('s')}", str(one.get("name") or key))
             for sort in ("networks", "volumes")
             for key, one in (definition.get(sort) or {}).items()
             if one and one.get("external")
         ]
-        return [*((f"{self.engine}_image", image) for image in images), *outside]
+        return [*((f"{self.family}_image", image) for image in images), *outside]
 
     @property
     def told_late(self) -> bool:
@@ -116,7 +116,7 @@ class ComposeProject(Resource):
             return replace(state, config=self._what_goes(engine, seen))
         spec = {key: value for key, value in self.spec.items() if key != "project_name" or not self.unnamed}
         weighing = Weighing(engine, self.name, self._source(engine, state), spec, seen.containers)
-        promised = {name for sort, name in self.promised if sort == f"{self.engine}_image"}
+        promised = {name for sort, name in self.promised if sort == f"{self.family}_image"}
         old = reading.applied_last(state)
         wanted = weighing.wanted(old, promised, self.told_late)
         config: dict[str, Any] = dict(wanted.have)
@@ -153,12 +153,12 @@ class ComposeProject(Resource):
         single = sort.removesuffix("s")
         for key, one in needed.items():
             name = one.get("name", key)
-            comes = name in seen.every[sort] or (f"{self.engine}_{single}", name) in self.promised or self.told_late
+            comes = name in seen.every[sort] or (f"{self.family}_{single}", name) in self.promised or self.told_late
             if one.get("external") and not comes:
                 raise StrataError(
                     f"is external, and there is no {single} {name} on this host",
                     option=f"{sort}.{key}",
-                    hint=f"Declare it before with {self.engine}_{single}",
+                    hint=f"Declare it before with {self.family}_{single}",
                 )
 
     @staticmethod

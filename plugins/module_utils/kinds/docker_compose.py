@@ -17,7 +17,7 @@ from .compose_fields import compose_fields
 
 class DockerCompose(ComposeProject):
     kind = "docker_compose"
-    engine = "docker"
+    family = "docker"
     fields = compose_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT))
 
     @classmethod

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import xml.etree.ElementTree as ET
@@ -13,37 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import files
-from ..core.codec import LINE, Codec
-from ..core.errors import StrataError
-from ..core.field import Field, arguments, decode
+from ..core.codec import Codec
 from ..core.plan import Effect
-from ..engines import iso, nocloud
 from ..engines.domain_devices import DISK_FILE
 from ..engines.domain_xml import child
+from .seed_option import SeedField, image, parse
+from .seed_option import digest as digest_of
 
 FOLDER = "/var/lib/strata/libvirt/seeds"
-
-SEED = (
-    Field("user_data", Codec(nocloud.parse_data, "raw"), required=True),
-    Field("vendor_data", Codec(nocloud.parse_data, "raw")),
-    Field("meta_data", Codec(dict, "dict")),
-    Field("network_config", Codec(nocloud.parse_network, "dict")),
-    Field("instance_id", LINE),
-)
-
-
-def image(value: Mapping[str, Any]) -> bytes:
-    """The seed that a declaration makes: the same to the byte each time."""
-    return iso.build(nocloud.LABEL, nocloud.contents(decode(SEED, value)))
-
-
-def _parse(value: Any) -> str:
-    """What stands for a seed: a digest of its image."""
-    if nocloud.INSTANCE in (value.get("meta_data") or {}):
-        raise StrataError("is the option instance_id", option="meta_data", value=nocloud.INSTANCE)
-    if not value.get("user_data"):
-        raise StrataError("is needed: it is what the machine is told", option="user_data")
-    return hashlib.sha256(image(value)).hexdigest()[:16]
 
 
 def path(name: str, digest: str) -> str:
@@ -89,14 +65,7 @@ class Drive:
         DISK_FILE.put(disk, path(str(root.findtext("name")), value))
 
 
-class _Seed(Field):
-    """An option with entries that is compared as one: by the digest of what they make."""
-
-    def argument(self) -> dict[str, Any]:
-        return {**super().argument(), "options": arguments(SEED)}
-
-
-FIELD = _Seed("cloud_init", Codec(_parse, "dict"), Drive(), Effect.RESTART, export=False)
+FIELD = SeedField("cloud_init", Codec(parse, "dict"), Drive(), Effect.RESTART, export=False)
 
 
 def whole(name: str, digest: str | None) -> bool:
@@ -105,7 +74,7 @@ def whole(name: str, digest: str | None) -> bool:
         return False
     try:
         with open(path(name, digest), "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()[:16] == digest
+            return digest_of(file.read()) == digest
     except OSError:
         return False
 
@@ -113,7 +82,7 @@ def whole(name: str, digest: str | None) -> bool:
 def write(name: str, value: Mapping[str, Any]) -> None:
     """Make the seed that is declared, unless it is there."""
     data = image(value)
-    digest = hashlib.sha256(data).hexdigest()[:16]
+    digest = digest_of(data)
     if not whole(name, digest):
         # libvirt hands it to whoever runs the guest when that starts; it may have what isn't for everybody's eyes.
         files.write(path(name, digest), data, 0o600)

@@ -210,7 +210,10 @@ class Network(Resource):
     def _endpoints(self, engine: Docker, containers: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What was set for each container on the network, by its name."""
         found = {name: engine.inspect(name) for name in containers}
-        return {name: words.endpoint(document, self.name) for name, document in found.items() if document}
+        return {name: self._endpoint(document) for name, document in found.items() if document}
+
+    def _endpoint(self, container: Document) -> dict[str, Any]:
+        return words.endpoint(container, self.name)
 
     # What is to be done.
 

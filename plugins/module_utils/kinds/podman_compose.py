@@ -15,7 +15,7 @@ from .podman_fields import PODMAN
 
 class PodmanComposeProject(ComposeProject):
     kind = "podman_compose"
-    engine = "podman"
+    family = "podman"
     fields = compose_fields(*PODMAN)
 
     @classmethod

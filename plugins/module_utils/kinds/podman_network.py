@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..core.codec import BOOL
 from ..core.errors import StrataError
 from ..core.field import Field
 from ..engines import podman_words
-from ..engines.podman import Podman
+from ..engines.podman import Document, Podman
 from .network import Network, network_fields
 from .podman_fields import PODMAN
 
@@ -35,18 +35,14 @@ class PodmanNetwork(Network):
                     "Podman reserves no addresses", option="ipam_config.aux_addresses", hint="Leave them out of iprange"
                 )
 
-    def _endpoints(self, engine: Any, containers: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """With the addresses that they have, where the network still has them: who chose one, isn't told."""
-        kept = super()._endpoints(engine, containers)
+    def _endpoint(self, container: Document) -> dict[str, Any]:
+        """With the addresses that it has, where the network still has them: who chose them, isn't told."""
         rows = self.spec.get("ipam_config")
         subnets = None if rows is None else [ipaddress.ip_network(row["subnet"]) for row in rows if row.get("subnet")]
-        for name, endpoint in kept.items():
-            place = (engine.inspect(name) or {}).get("NetworkSettings", {}).get("Networks", {}).get(self.name) or {}
-            had = {"IPv4Address": place.get("IPAddress"), "IPv6Address": place.get("GlobalIPv6Address")}
-            fixed = {key: text for key, text in had.items() if text and _fits(text, subnets)}
-            if fixed:
-                endpoint["IPAMConfig"] = fixed
-        return kept
+        place = (container.get("NetworkSettings") or {}).get("Networks", {}).get(self.name) or {}
+        had = {"IPv4Address": place.get("IPAddress"), "IPv6Address": place.get("GlobalIPv6Address")}
+        fixed = {key: text for key, text in had.items() if text and _fits(text, subnets)}
+        return {**super()._endpoint(container), **({"IPAMConfig": fixed} if fixed else {})}
 
 
 def _fits(address: str, subnets: list[Any] | None) -> bool:

@@ -143,6 +143,7 @@ def _read(option: str, path: str) -> list[Any]:
 def _loader(yaml: Any) -> Any:
     """A safe loader that leaves dates as they are written: documents are sent on as JSON, which has none."""
 
+    # Imported late, so that mypy knows no type of it.
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         pass
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 from ..core import policy
 from ..core.codec import BOOL, INT, LINE, MAC, MEMORY, NAME, PATH, TEXTS, WORDS, Codec, parse_path
 from ..core.errors import StrataError
-from ..core.field import Field, Role, arguments, decode, structure, table
+from ..core.field import Field, Role, structure, table
 from ..core.plan import Effect
-from ..engines import iso, nocloud
+from . import seed_option
 
 _FORWARD = re.compile(r"(tcp|udp):([0-9.]*):(\d+):(\d+)")
 _TAG = re.compile(r"[A-Za-z0-9_.-]{1,31}")  # virtio-fs takes 36 bytes, 9p 31
@@ -84,36 +83,13 @@ FILESYSTEM = (
     Field("security", LINE, default="mapped-xattr", choices=("mapped-xattr", "mapped-file", "none")),
 )
 TOPOLOGY = tuple(Field(name, INT, default=1, check=_positive) for name in ("sockets", "cores", "threads"))
-SEED = (
-    Field("user_data", Codec(nocloud.parse_data, "raw"), required=True),
-    Field("vendor_data", Codec(nocloud.parse_data, "raw")),
-    Field("meta_data", Codec(dict, "dict")),
-    Field("network_config", Codec(nocloud.parse_network, "dict")),
-    Field("instance_id", LINE),
-)
-
-
-def seed(value: Mapping[str, Any]) -> bytes:
-    """The disk that tells a guest what is declared: the same to the byte each time."""
-    return iso.build(nocloud.LABEL, nocloud.contents(decode(SEED, value)))
 
 
 def _parse_seed(value: Any) -> str:
     """What stands for a seed: a digest of its image."""
     if isinstance(value, str) and _DIGEST.fullmatch(value):  # as it was noted
         return value
-    if not value.get("user_data"):
-        raise StrataError("is needed: it is what the machine is told", option="user_data")
-    if nocloud.INSTANCE in (value.get("meta_data") or {}):
-        raise StrataError("is the option instance_id", option="meta_data", value=nocloud.INSTANCE)
-    return hashlib.sha256(seed(value)).hexdigest()[:16]
-
-
-class _Seed(Field):
-    """An option with entries that is compared as one: by the digest of what they make."""
-
-    def argument(self) -> dict[str, Any]:
-        return {**super().argument(), "options": arguments(SEED)}
+    return seed_option.parse(value)
 
 
 FIELDS = (
@@ -140,7 +116,7 @@ FIELDS = (
     Field("hotplug_ports", INT, effect=Effect.RESTART, default=0, check=_slots),
     Field("serial", structure(*SERIAL), effect=Effect.RESTART),
     Field("tpm", BOOL, effect=Effect.RESTART, default=False),
-    _Seed("cloud_init", Codec(_parse_seed, "dict"), effect=Effect.RESTART, export=False),
+    seed_option.SeedField("cloud_init", Codec(_parse_seed, "dict"), effect=Effect.RESTART, export=False),
     Field("arguments", TEXTS, effect=Effect.RESTART, default=()),
     Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
     Field("snapshots", WORDS, effect=Effect.LIVE, default=(), export=False),

@@ -17,7 +17,7 @@ from ..core.resource import Resource, Thing
 from ..engines import firmware, qcow2, qemu, qemu_img, qemu_run
 from ..engines.qemu import Machine
 from ..engines.qmp import Monitor
-from . import qemu_fields, qemu_live
+from . import qemu_fields, qemu_live, seed_option
 from .qemu_line import Line, mark, shared
 
 _LINKS = "/sys/class/net"
@@ -188,7 +188,7 @@ class QemuVm(Resource):
         digest = values.get("cloud_init")
         if digest and "cloud_init" in self.options and not os.path.exists(machine.seed(digest)):
             # It may have what isn't for everybody's eyes.
-            files.write(machine.seed(digest), qemu_fields.seed(self.options["cloud_init"]), 0o600)
+            files.write(machine.seed(digest), seed_option.image(self.options["cloud_init"]), 0o600)
         machine.save(machine.declared, {"owner": owner, "options": self._shown(values)})
         if values.get("autostart"):
             self._supervise(machine, values, autostart=True)

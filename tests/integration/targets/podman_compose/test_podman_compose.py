@@ -35,7 +35,7 @@ def definition(level: str) -> dict:
 
 @pytest.fixture(autouse=True)
 def at():
-    shutil.rmtree(CONTEXT, ignore_errors=True)
+    shutil.rmtree(CONTEXT, ignore_errors=True)  # of a run that was cut short
     CONTEXT.mkdir()
     (CONTEXT / "Dockerfile").write_text("FROM localhost/web:1.0\nCOPY note /srv/www/note\n")
     (CONTEXT / "note").write_text("one\n")
