@@ -78,7 +78,7 @@ class Credentials:
         if self._user.uid:
             podman_service.need_runtime(self._user)
         self.path = f"{self._user.home}{path[1:]}" if path.startswith("~/") else path
-        self._turn = threading.Lock()  # each writes the whole note
+        self._turn = threading.Lock()  # each writes the whole file, and the whole note; Podman locks neither
 
     # What there is.
 
@@ -132,15 +132,17 @@ class Credentials:
 
     def store(self, name: str, username: str, password: str, owner: str | None, trust: Trust) -> None:
         """Keep credentials, in the place that the file says."""
-        self._note(name, owner)
-        self._login(name, username, password, trust, self.path)
+        with self._turn:
+            self._note(name, owner)
+            self._login(name, username, password, trust, self.path)
 
     def erase(self, name: str) -> None:
         """Forget credentials; none is fine."""
-        done = podman_service.run_as(self._user, [self._podman, "logout", f"--authfile={self.path}", name])
-        if done.returncode and "not logged in" not in done.stderr.lower():
-            raise StrataError(command.failure(done))
-        self._note(name, None)
+        with self._turn:
+            done = podman_service.run_as(self._user, [self._podman, "logout", f"--authfile={self.path}", name])
+            if done.returncode and "not logged in" not in done.stderr.lower():
+                raise StrataError(command.failure(done))
+            self._note(name, None)
 
     def _login(self, name: str, username: str, password: str, trust: Trust, path: str) -> None:
         asked = ["login", f"--authfile={path}", f"--username={username}", "--password-stdin", *trust.arguments, name]
@@ -162,11 +164,10 @@ class Credentials:
         return f"{self.path}.strata"
 
     def _note(self, name: str, owner: str | None) -> None:
-        with self._turn:
-            had = self._owners()
-            noted = {key: value for key, value in {**had, name: owner}.items() if value is not None}
-            if noted != had:
-                self._write(json.dumps(noted, sort_keys=True) + "\n")
+        had = self._owners()
+        noted = {key: value for key, value in {**had, name: owner}.items() if value is not None}
+        if noted != had:
+            self._write(json.dumps(noted, sort_keys=True) + "\n")
 
     def _write(self, text: str) -> None:
         if self._user.uid == os.geteuid():
