@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import tempfile
+import time
+from collections.abc import Iterator
 
 from .errors import StrataError
 
@@ -63,6 +66,39 @@ def remove(path: str) -> None:
     except FileNotFoundError:
         return
     _sync(os.path.dirname(path))
+
+
+@contextlib.contextmanager
+def turn(folder: str, seconds: float = 60.0) -> Iterator[None]:
+    """Hold a folder while a file in it is read and written anew: others of this collection, threads as well, wait.
+
+    The lock is on the folder itself (flock(2)), so that nothing is left lying about, also of who is killed.
+
+    Args:
+        folder: One that exists.
+        seconds: How long to wait. Whoever may read a folder can hold it, for ever maybe.
+
+    Raises:
+        StrataError: The folder isn't there, or somebody held it all the time.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StrataError(f"could not hold {folder}: {error.strerror}") from None
+    try:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    hint = f"See who: lsof {folder}"
+                    raise StrataError(f"{folder} was held by somebody else for {seconds:g} s", hint=hint) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _sync(folder: str) -> None:

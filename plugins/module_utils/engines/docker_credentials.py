@@ -13,8 +13,8 @@ import json
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,6 @@ class Credentials:
 
     def __init__(self, path: str) -> None:
         self.path = os.path.expanduser(path)
-        self._turn = threading.Lock()  # each writes the whole file
 
     def _load(self) -> dict[str, Any]:
         text = files.read(self.path)
@@ -85,8 +84,13 @@ class Credentials:
             raise StrataError(f"{self.path} is no file of Docker's command line", hint="Name another config_path")
         return found
 
+    def _turn(self) -> AbstractContextManager[None]:
+        """Each writes the whole file."""
+        folder = os.path.dirname(self.path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return files.turn(folder)
+
     def _save(self, config: Mapping[str, Any]) -> None:
-        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         files.write(self.path, json.dumps(config, indent="\t") + "\n", 0o600)
 
     @staticmethod
@@ -111,7 +115,7 @@ class Credentials:
     def store(self, name: str, username: str, password: str, owner: str | None) -> None:
         """Keep credentials, in the place that the file says."""
         noted = {} if owner is None else {_OWNER: owner}
-        with self._turn:
+        with self._turn():
             config = self._load()
             helper = self._helper(config, name)
             if helper:
@@ -123,7 +127,7 @@ class Credentials:
 
     def erase(self, name: str) -> None:
         """Forget credentials; none is fine."""
-        with self._turn:
+        with self._turn():
             config = self._load()
             helper = self._helper(config, name)
             if helper and _ask(helper, name) is not None:

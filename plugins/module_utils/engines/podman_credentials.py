@@ -12,8 +12,8 @@ import json
 import os
 import re
 import secrets
-import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,6 @@ class Credentials:
         if self._user.uid:
             podman_service.need_runtime(self._user)
         self.path = f"{self._user.home}{path[1:]}" if path.startswith("~/") else path
-        self._turn = threading.Lock()  # each writes the whole file, and the whole note; Podman locks neither
 
     # What there is.
 
@@ -132,17 +131,21 @@ class Credentials:
 
     def store(self, name: str, username: str, password: str, owner: str | None, trust: Trust) -> None:
         """Keep credentials, in the place that the file says."""
-        with self._turn:
+        with self._turn():
             self._note(name, owner)
             self._login(name, username, password, trust, self.path)
 
     def erase(self, name: str) -> None:
         """Forget credentials; none is fine."""
-        with self._turn:
+        with self._turn():
             done = podman_service.run_as(self._user, [self._podman, "logout", f"--authfile={self.path}", name])
             if done.returncode and "not logged in" not in done.stderr.lower():
                 raise StrataError(command.failure(done))
             self._note(name, None)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Each writes the whole file, and the whole note, and Podman locks neither. The home is there before both."""
+        return files.turn(self._user.home)
 
     def _login(self, name: str, username: str, password: str, trust: Trust, path: str) -> None:
         asked = ["login", f"--authfile={path}", f"--username={username}", "--password-stdin", *trust.arguments, name]
