@@ -329,7 +329,10 @@ class QemuVm(Resource):
 
     def stop(self, engine: str, plan: Plan) -> None:
         progress.say("waiting for the guest to power off")
-        self._machine(engine).power_down(self.spec["force"], self.spec["timeout"])
+        told = self.spec
+        if self.target == "absent" and all(self.options[one] == self._presets[one] for one in ("force", "timeout")):
+            told = self.former().spec  # what a stack prunes was declared so before
+        self._machine(engine).power_down(told["force"], told["timeout"])
 
     def remove(self, engine: str, plan: Plan) -> None:
         if plan.state.status == "running":
