@@ -115,10 +115,10 @@ class QemuVm(Resource):
 
     def observe(self, engine: str, state: State) -> State:
         if self.target != "absent":
-            self._able(engine)
+            self._able(engine, starts=self.target == "running" and state.status != "running")
         return replace(state, facts={**state.facts, "missing": self.missing()})
 
-    def _able(self, engine: str) -> None:
+    def _able(self, engine: str, *, starts: bool) -> None:
         """Have what is missing on this host known before anything is touched.
 
         Raises:
@@ -139,6 +139,11 @@ class QemuVm(Resource):
             image = qcow2.read(drive["file"]) if drive.get("file") else None
             if image and drive["format"] == "qcow2" != image.format:
                 raise StrataError("is no qcow2 image", option="drives.file", value=drive["file"])
+            kept = starts and ("path", drive.get("file")) not in self.promised
+            below = qcow2.gone(drive["file"]) if kept and image and image.backing else None
+            if below is not None:
+                hint = "Bring that back, or give the disk another base: qemu_image with rebase: unsafe"
+                raise StrataError(f"lies on {below}, which is gone", option="drives.file", value=drive["file"], hint=hint)
 
     # What is to be done.
 
