@@ -1,7 +1,7 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What N unchanged containers, of Docker and of LXC, and N domains, networks, pools and volumes of libvirt cost, by every
-way there is to declare them.
+"""What N unchanged containers, of Docker and of LXC, and N domains, networks, pools and volumes of libvirt cost, by
+every way there is to declare them.
 
 Every number of a run is from the same minutes on the same daemons, so the ratios hold where the seconds don't.
 scripts/bench makes the surroundings: namespaces, peers, packages.
@@ -23,11 +23,10 @@ from pathlib import Path
 from statistics import median
 
 import ansible
+from declared import IMAGE, POOL, containers, domains, lxcs, networks, pools, volumes
 
 HERE = Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"  # the one that the distribution's bindings are for
-IMAGE = "bench"
-POOL = "bench-volumes"
 
 # What is asked of strata.virt, as ratios to what is measured beside it.
 TIMES_RAW, BESIDE_RAW, TIMES_PEER = 3, 0.020, 15
@@ -107,94 +106,6 @@ class Bench:
         self.target(*words, wrapper=("strace", "-f", "-qq", "-o", str(trace), "-e", calls))
         started = [line for line in trace.read_text().splitlines() if re.search(r" = \d+$", line)]
         return sum("CLONE_THREAD" not in line for line in started)
-
-
-# What is declared: the same options for every module that knows them.
-
-
-def containers(bench: Bench, count: int) -> list[dict]:
-    return [
-        {
-            "name": f"bench-{number:03}",
-            "docker_host": bench.docker,
-            "image": IMAGE,
-            "command": ["/bin/sleep", "infinity"],
-            "env": {"NUMBER": str(number), "STAGE": "bench"},
-            "labels": {"number": str(number), "tier": "web"},
-            "user": "1000:1000",
-            "memory": "64M",
-            "restart_policy": "unless-stopped",
-            "read_only": True,
-            "cap_drop": ["ALL"],
-            "security_opts": ["no-new-privileges"],
-            "state": "present",
-        }
-        for number in range(count)
-    ]
-
-
-def domains(bench: Bench, count: int) -> list[dict]:
-    disks = [Path(f"/var/lib/libvirt/images/bench-{number:03}.qcow2") for number in range(count)]
-    for disk in disks:
-        disk.parent.mkdir(parents=True, exist_ok=True)
-        disk.touch()
-    return [
-        {
-            "name": disk.stem,
-            "uri": bench.libvirt,
-            "memory": "512M",
-            "vcpus": 2,
-            "disks": [{"file": str(disk), "cache": "none", "io": "native"}],
-            "networks": [{"bridge": "br0"}],
-            "autostart": False,
-            "state": "shutdown",
-        }
-        for disk in disks
-    ]
-
-
-def networks(bench: Bench, count: int) -> list[dict]:
-    return [
-        {
-            "name": f"bench-{number:03}",
-            "uri": bench.libvirt,
-            "forward": {"mode": "nat"},
-            "bridge": f"vbench{number}",
-            "domain": "bench.example",
-            "ip": {
-                "address": f"10.{number}.0.1/24",
-                "dhcp": {
-                    "ranges": [[f"10.{number}.0.100", f"10.{number}.0.200"]],
-                    "hosts": [{"mac": "52:54:00:00:00:10", "name": "db", "ip": f"10.{number}.0.10"}],
-                },
-            },
-            "autostart": False,
-            "state": "inactive",
-        }
-        for number in range(count)
-    ]
-
-
-def pools(bench: Bench, count: int) -> list[dict]:
-    common = {"uri": bench.libvirt, "type": "dir", "mode": "0711", "autostart": False, "state": "inactive"}
-    names = [f"bench-{number:03}" for number in range(count)]
-    return [{"name": name, "path": f"{bench.folder}/pools/{name}", **common} for name in names]
-
-
-def volumes(bench: Bench, count: int) -> list[dict]:
-    bench.target("pool", bench.libvirt, POOL, str(bench.folder / "volumes"))
-    common = {"pool": POOL, "uri": bench.libvirt, "capacity": "1G", "format": "qcow2"}
-    return [{"name": f"bench-{number:03}.qcow2", **common} for number in range(count)]
-
-
-def lxcs(bench: Bench, count: int) -> list[dict]:
-    tree = bench.folder / "tree"
-    (tree / "usr").mkdir(parents=True, exist_ok=True)
-    limits = {"memory": "64M", "cpus": 0.5, "pids_limit": 64}
-    return [
-        {"name": f"bench-{number:03}", "source": {"rootfs": str(tree)}, **limits, "state": "stopped"}
-        for number in range(count)
-    ]
 
 
 @dataclass(frozen=True)

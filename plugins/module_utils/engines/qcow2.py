@@ -113,7 +113,7 @@ def below(image: Image | None) -> list[str]:
 
 
 def gone(path: str) -> str | None:
-    """The file that an image lies on, at whatever depth, and that isn't there; None where all are, or nobody tells us."""
+    """The file that an image lies on, at whatever depth, and that is gone; None where none is, or nobody tells us."""
     try:
         files = below(read(path))
     except StrataError:  # not for this user to read: who runs the guest may

@@ -143,7 +143,8 @@ class QemuVm(Resource):
             below = qcow2.gone(drive["file"]) if kept and image and image.backing else None
             if below is not None:
                 hint = "Bring that back, or give the disk another base: qemu_image with rebase: unsafe"
-                raise StrataError(f"lies on {below}, which is gone", option="drives.file", value=drive["file"], hint=hint)
+                words = f"lies on {below}, which is gone"
+                raise StrataError(words, option="drives.file", value=drive["file"], hint=hint)
 
     # What is to be done.
 

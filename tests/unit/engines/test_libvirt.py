@@ -26,7 +26,7 @@ class Daemon:
     """
 
     VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PMSUSPENDED, VIR_DOMAIN_CRASHED = 5, 3, 7, 6
-    libvirtError = KeyError  # noqa: N815 (the binding's own name)
+    libvirtError = KeyError  # whatever: nothing raises it
 
     def __init__(self, kind: str, count: int, *, runs: bool) -> None:
         self.asked = 0
@@ -47,10 +47,10 @@ class Daemon:
     def open(self, _uri: str) -> Daemon:
         return self
 
-    def registerErrorHandler(self, *_arguments: object) -> None:  # noqa: N802
+    def registerErrorHandler(self, *_arguments: object) -> None:
         pass
 
-    def getLibVersion(self) -> int:  # noqa: N802
+    def getLibVersion(self) -> int:
         return 10_000_000
 
     def _list(self, flags: int, things: list[Thing]) -> list[Thing]:
@@ -59,10 +59,10 @@ class Daemon:
             return []
         return [one for one in things if one.running or not flags & ACTIVE]
 
-    def getAllDomainStats(self, *_flags: int) -> list[tuple[Thing, dict]]:  # noqa: N802
+    def getAllDomainStats(self, *_flags: int) -> list[tuple[Thing, dict]]:
         return [(one, {"state.state": 1 if one.running else 5}) for one in self._list(0, self.things)]
 
-    def storagePoolLookupByName(self, _name: str) -> Thing:  # noqa: N802
+    def storagePoolLookupByName(self, _name: str) -> Thing:
         self.asked += 1
         return self.pool
 
@@ -82,24 +82,24 @@ class Thing:
     def name(self) -> str:
         return self._name
 
-    def ID(self) -> int:  # noqa: N802
+    def ID(self) -> int:
         return 1 if self.running else -1
 
-    def UUIDString(self) -> str:  # noqa: N802
+    def UUIDString(self) -> str:
         return "f033d2d9-c845-4659-8d52-f6247f747b59"
 
-    def XMLDesc(self, flags: int) -> str:  # noqa: N802
+    def XMLDesc(self, flags: int) -> str:
         self.daemon.asked += 1
         return self.stored if flags & STORED or not self.running else self.running
 
-    def isActive(self) -> int:  # noqa: N802
+    def isActive(self) -> int:
         self.daemon.asked += 1
         return int(bool(self.running))
 
     def refresh(self, _flags: int) -> None:
         self.daemon.asked += 1
 
-    def listAllVolumes(self, flags: int) -> list[Thing]:  # noqa: N802
+    def listAllVolumes(self, flags: int) -> list[Thing]:
         return self.daemon._list(flags, self.daemon.things)
 
 

@@ -57,6 +57,7 @@ def seed(name: str, **more) -> dict:
     user = {
         "hostname": name,
         "ssh_authorized_keys": [(TOP / "admin.pub").read_text().strip()],
+        "manage_etc_hosts": True,
         "ssh_pwauth": False,
         "ssh_keys": own,
         "resize_rootfs": False,  # the image has no resize2fs

@@ -51,7 +51,7 @@ def test_a_disk_that_another_one_writes_to_is_not_shared():
     disks = [{"file": str(DISK)}]
     domain(disks=disks, state="paused")
     for _run in range(2):
-        with pytest.raises(Failed, match='libvirt could not start it: .*Failed to get .*"write" lock'):
+        with pytest.raises(Failed, match=r'libvirt could not start it: .*Failed to get .*"write" lock'):
             domain(SECOND, disks=disks, state="paused")
     assert (virsh("domstate", NAME), virsh("domstate", SECOND)) == ("paused", "shut off")
     domain(state="destroyed")
@@ -64,7 +64,7 @@ def test_a_pool_that_is_gone_is_named():
     disks = [{"pool": "strata-test-gone", "volume": OTHER.name}]
     domain(disks=disks, state="shutdown")
     virsh("pool-destroy", "strata-test-gone")
-    with pytest.raises(Failed, match="could not start it: .*no storage pool with matching name 'strata-test-gone'"):
+    with pytest.raises(Failed, match=r"could not start it: .*no storage pool with matching name 'strata-test-gone'"):
         domain(disks=disks, state="paused")
     with pytest.raises(Failed, match=r"disks\.volume: there is no such volume in the pool strata-test-gone"):
         domain(SECOND, disks=disks, state="paused")
