@@ -27,7 +27,7 @@ BOOT = {
     "kernel": str(LAB / "cloud-vmlinuz"),
     "initrd": str(LAB / "cloud-initrd"),
     # What isn't said and what isn't rebuilt is time where it is emulated.
-    "cmdline": "root=/dev/vda rw console=ttyS0 quiet systemd.condition_needs_update=no",
+    "cmdline": "root=/dev/vda rw console=ttyS0 quiet systemd.condition_needs_update=no module_blacklist=kvm",
     "memory": "512M",
 }
 CARD = "52:54:00:00:00:77"
