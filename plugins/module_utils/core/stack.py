@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -53,6 +54,12 @@ class _Uncopied(dict[str, Any]):
 
     def __deepcopy__(self, _memo: object) -> dict[str, Any]:
         return dict(self)
+
+
+@cache
+def _tables(kind: type[Resource]) -> frozenset[str]:
+    """The words for those options of a kind whose values have options of their own."""
+    return frozenset(word for one in kind.fields if one.codec.row for word in (one.name, *one.aliases))
 
 
 def _inner(value: Any) -> frozenset[str]:
@@ -156,7 +163,8 @@ class Stack:
 
     def _validator(self, kind: type[Resource], options: Mapping[str, Any]) -> ArgumentSpecValidator:
         """One for all entries that give the same options: it looks at each option that it knows a dozen times."""
-        given = {name: _inner(value) for name, value in options.items()}
+        tables = _tables(kind)
+        given = {name: _inner(value) if name in tables else frozenset() for name, value in options.items()}
         key = kind, frozenset(given.items())
         if key not in self.validators:
             spec = _asked_for(kind.argument_spec(), given, kind.identity)
