@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -132,8 +133,10 @@ def log_in(name: str, place: tuple[str, ...], command: str = "", *, user: str = 
 
 
 def says(name: str, place: tuple[str, ...], command: str) -> dict[str, str]:
-    """What a machine says of itself, line by line."""
-    done = log_in(name, place, command)
+    """What a machine says of itself, line by line, once it can be asked: one may boot slower than the other."""
+    until = time.monotonic() + 20 * 60
+    while (done := log_in(name, place, command)).returncode == 255 and time.monotonic() < until:
+        time.sleep(3)
     assert done.returncode == 0, done.stderr
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
