@@ -133,7 +133,7 @@ options:
   cloud_init:
     description:
       - What cloud-init does at the first boot, as M(strata.virt.cloud_init_seed) makes a seed of it. The seed is kept
-        below C(/var/lib/strata/libvirt/seeds) and goes with the domain, which has it in a CD-ROM of its own.
+        below C(/var/lib/strata/libvirt/seeds) and goes with the domain, which has it as a virtio disk of its own.
       - Another content is another instance, for which cloud-init starts over. It takes a restart.
     type: dict
     suboptions:

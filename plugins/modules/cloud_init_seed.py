@@ -73,7 +73,9 @@ EXAMPLES = r"""
       hostname: lab1
       ssh_authorized_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample admin@example.com"]
       packages: [qemu-guest-agent]
-    network_config: {version: 2, ethernets: {all: {match: {name: "e*"}, dhcp4: true}}}
+    network_config:
+      version: 2
+      ethernets: {lan: {match: {macaddress: "52:54:00:00:00:10"}, set-name: lan, dhcp4: true}}
 
 - name: Take it away
   strata.virt.cloud_init_seed: {path: /var/lib/libvirt/images/lab1-seed.iso, state: absent}

@@ -1,6 +1,7 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What N unchanged containers, of Docker and of LXC, and N domains cost, by every way there is to declare them.
+"""What N unchanged containers, of Docker and of LXC, and N domains, networks, pools and volumes of libvirt cost, by
+every way there is to declare them.
 
 Every number of a run is from the same minutes on the same daemons, so the ratios hold where the seconds don't.
 scripts/bench makes the surroundings: namespaces, peers, packages.
@@ -22,10 +23,10 @@ from pathlib import Path
 from statistics import median
 
 import ansible
+from declared import IMAGE, POOL, containers, domains, lxcs, networks, pools, volumes
 
 HERE = Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"  # the one that the distribution's bindings are for
-IMAGE = "bench"
 
 # What is asked of strata.virt, as ratios to what is measured beside it.
 TIMES_RAW, BESIDE_RAW, TIMES_PEER = 3, 0.020, 15
@@ -107,92 +108,50 @@ class Bench:
         return sum("CLONE_THREAD" not in line for line in started)
 
 
-# What is declared: the same options for every module that knows them.
-
-
-def containers(bench: Bench, count: int) -> list[dict]:
-    return [
-        {
-            "name": f"bench-{number:03}",
-            "docker_host": bench.docker,
-            "image": IMAGE,
-            "command": ["/bin/sleep", "infinity"],
-            "env": {"NUMBER": str(number), "STAGE": "bench"},
-            "labels": {"number": str(number), "tier": "web"},
-            "user": "1000:1000",
-            "memory": "64M",
-            "restart_policy": "unless-stopped",
-            "read_only": True,
-            "cap_drop": ["ALL"],
-            "security_opts": ["no-new-privileges"],
-            "state": "present",
-        }
-        for number in range(count)
-    ]
-
-
-def domains(bench: Bench, count: int) -> list[dict]:
-    disks = [Path(f"/var/lib/libvirt/images/bench-{number:03}.qcow2") for number in range(count)]
-    for disk in disks:
-        disk.parent.mkdir(parents=True, exist_ok=True)
-        disk.touch()
-    return [
-        {
-            "name": disk.stem,
-            "uri": bench.libvirt,
-            "memory": "512M",
-            "vcpus": 2,
-            "disks": [{"file": str(disk), "cache": "none", "io": "native"}],
-            "networks": [{"bridge": "br0"}],
-            "autostart": False,
-            "state": "shutdown",
-        }
-        for disk in disks
-    ]
-
-
-def lxcs(bench: Bench, count: int) -> list[dict]:
-    tree = bench.folder / "tree"
-    (tree / "usr").mkdir(parents=True, exist_ok=True)
-    limits = {"memory": "64M", "cpus": 0.5, "pids_limit": 64}
-    return [
-        {"name": f"bench-{number:03}", "source": {"rootfs": str(tree)}, **limits, "state": "stopped"}
-        for number in range(count)
-    ]
-
-
 @dataclass(frozen=True)
 class Subject:
-    """One engine: what is declared, how the peer declares the same."""
+    """One engine: what is declared, how the peer declares the same.
+
+    Attributes:
+        compares: Whether the peer compares more of it than whether it is there: else it does less than is asked of us.
+    """
 
     noun: str
     kind: str
     peer: str
     declare: object
+    compares: bool = True
 
     def url(self, bench: Bench) -> str:
-        return {"containers": bench.docker, "domains": bench.libvirt, "lxc": ""}[self.noun]
+        return {"containers": bench.docker, "lxc": ""}.get(self.noun, bench.libvirt)
 
     def for_peer(self, bench: Bench, declared: list[dict]) -> list[dict]:
         """The peer's options, where they are others than ours.
 
-        The peer takes XML: it gets each domain's own, which is the best case for it. It ignores a state that is given
-        beside a definition, so that takes users a second task; here it is let off that one. Of a container of LXC that
-        is there it compares nothing but the state.
+        The peer takes XML: it gets each one's own, which is the best case for it. It ignores a state that is given
+        beside the definition of a domain, so that takes users a second task; here it is let off that one. Of a network,
+        a pool, or a container of LXC that is there it compares nothing but the state, of a volume the size.
         """
         if self.noun == "lxc":
             return [{"name": one["name"], "state": "stopped"} for one in declared]
         if self.noun == "containers":
             return declared
-        stored, _took = bench.target("xml", bench.libvirt)
-        common = {"command": "define", "uri": bench.libvirt, "autostart": False}
+        stored, _took = bench.target("xml", self.noun, bench.libvirt)
+        common = {"state": "present", "uri": bench.libvirt}
+        if self.noun == "domains":
+            common = {"command": "define", "uri": bench.libvirt, "autostart": False}
+        elif self.noun == "volumes":
+            common["pool"] = POOL
         return [{**common, "name": one["name"], "xml": stored[one["name"]]} for one in declared]
 
 
 SUBJECTS = (
     Subject("containers", "docker_container", "community.docker.docker_container", containers),
     Subject("domains", "libvirt_domain", "community.libvirt.virt", domains),
-    Subject("lxc", "lxc_container", "community.general.lxc_container", lxcs),
+    Subject("networks", "libvirt_network", "community.libvirt.virt_net", networks, compares=False),
+    Subject("pools", "libvirt_pool", "community.libvirt.virt_pool", pools, compares=False),
+    Subject("volumes", "libvirt_volume", "community.libvirt.virt_volume", volumes, compares=False),
+    Subject("lxc", "lxc_container", "community.general.lxc_container", lxcs, compares=False),
 )
 
 
@@ -300,8 +259,8 @@ def report(subject: Subject, counts: list[int], samples: list[Sample]) -> None:
         f"inside the module: {seconds(last.inside)} for {count}; {TIMES_RAW}x the bare library's {seconds(last.raw)}"
         f" and {seconds(BESIDE_RAW)} are {seconds(allowed)}",
     )
-    # With few, all that is measured is Ansible's own start; and the peer of LXC compares nothing but the state.
-    if count >= 100 and subject.noun != "lxc":
+    # With few, all that is measured is Ansible's own start.
+    if count >= 100 and subject.compares:
         verdict(
             last.peer / last.stack >= TIMES_PEER,
             f"whole playbook: {last.peer / last.stack:.1f}x as fast as the peer's loop; {TIMES_PEER}x is asked",
@@ -357,16 +316,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder, for this run alone")
     parser.add_argument("--repeats", type=int, default=15, help="how often the short measurements are taken")
+    parser.add_argument("--only", action="append", choices=[subject.noun for subject in SUBJECTS], help="not all of it")
     parser.add_argument("counts", type=int, nargs="*", default=[10, 50, 100], help="how many workloads, rising")
     options = parser.parse_args()
     bench, counts = Bench(options.folder, options.repeats), options.counts
+    subjects = [subject for subject in SUBJECTS if subject.noun in (options.only or [one.noun for one in SUBJECTS])]
     print(f"strata.virt {version_of('strata.virt')} on ansible-core {ansible.__version__}: seconds are this machine's")
     try:
-        with dockerd(bench.folder), libvirtd(bench.folder):
-            bench.target("image", bench.docker, IMAGE)
-            if bench.target("xml", bench.libvirt)[0]:
+        with contextlib.ExitStack() as daemons:
+            if any(subject.noun == "containers" for subject in subjects):
+                daemons.enter_context(dockerd(bench.folder))
+                bench.target("image", bench.docker, IMAGE)
+            daemons.enter_context(libvirtd(bench.folder))
+            if bench.target("xml", "domains", bench.libvirt)[0]:
                 raise Failed("this libvirtd already has domains: it is not the benchmark's own")
-            for subject in SUBJECTS:
+            for subject in subjects:
                 report(subject, counts, [measure(bench, subject, count) for count in counts])
     except Failed as error:
         print(error, file=sys.stderr)

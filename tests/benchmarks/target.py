@@ -3,14 +3,16 @@
 """What runs on the managed host's Python: one measurement a process, so that nothing is warm but the daemon.
 
     target.py raw containers|domains URL     reads all that there is, with nothing but the engine's library
+    target.py raw networks|pools|volumes URI likewise, of libvirt's
     target.py raw cgroups|nspawn|lxc ""      reads all files of them that have an option, and asks for their states
     target.py raw podman ""                  as containers, of the service of Podman that listens
     target.py stack FILE                     is the module strata.virt.stack, with the options in FILE
     target.py apply FILE                     is the same where there is something to change
     target.py image URL NAME                 makes an image to create containers from
-    target.py xml URI                        the stored XML of every domain, by name
+    target.py xml domains|… URI              the stored XML of every domain, network, pool or volume, by name
+    target.py pool URI NAME FOLDER           has a pool, where there is none yet
 
-The first three print the seconds between the last import and the end.
+Those of raw and stack print the seconds between the last import and the end.
 """
 
 from __future__ import annotations
@@ -52,6 +54,45 @@ def raw_domains(uri: str) -> float:
     connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
     for domain, _state in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0):
         domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    return time.perf_counter() - start
+
+
+def raw_networks(uri: str) -> float:
+    """Three bulk calls, and the stored XML of each network."""
+    import libvirt
+
+    start = time.perf_counter()
+    connection = libvirt.open(uri)
+    connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART)
+    connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+    for network in connection.listAllNetworks(0):
+        network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)
+    return time.perf_counter() - start
+
+
+def raw_pools(uri: str) -> float:
+    """Three bulk calls, and the stored XML of each pool."""
+    import libvirt
+
+    start = time.perf_counter()
+    connection = libvirt.open(uri)
+    connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_AUTOSTART)
+    connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+    for pool in connection.listAllStoragePools(0):
+        pool.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE)
+    return time.perf_counter() - start
+
+
+def raw_volumes(uri: str) -> float:
+    """Of each active pool what is in it by now, and the XML of each volume."""
+    import libvirt
+
+    start = time.perf_counter()
+    connection = libvirt.open(uri)
+    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+        pool.refresh(0)
+        for volume in pool.listAllVolumes(0):
+            volume.XMLDesc(0)
     return time.perf_counter() - start
 
 
@@ -151,16 +192,36 @@ def image(url: str, name: str) -> None:
     docker.APIClient(base_url=url).import_image_from_data(content.getvalue(), repository=name)
 
 
-def xml(uri: str) -> dict[str, str]:
+def xml(noun: str, uri: str) -> dict[str, str]:
     import libvirt
 
-    found = libvirt.open(uri).listAllDomains()
-    return {domain.name(): domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) for domain in found}
+    connection, flags = libvirt.open(uri), 0
+    if noun == "domains":
+        found, flags = connection.listAllDomains(), libvirt.VIR_DOMAIN_XML_INACTIVE
+    elif noun == "networks":
+        found, flags = connection.listAllNetworks(), libvirt.VIR_NETWORK_XML_INACTIVE
+    else:
+        found = connection.listAllStoragePools()
+    if noun == "volumes":
+        found = [volume for pool in found if pool.isActive() for volume in pool.listAllVolumes()]
+    return {one.name(): one.XMLDesc(flags) for one in found}
+
+
+def pool(uri: str, name: str, folder: str) -> None:
+    import libvirt
+
+    connection = libvirt.open(uri)
+    if name not in [one.name() for one in connection.listAllStoragePools()]:
+        text = f"<pool type='dir'><name>{name}</name><target><path>{folder}</path></target></pool>"
+        connection.storagePoolDefineXML(text).create(libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD)
 
 
 RAW = {
     "containers": raw_containers,
     "domains": raw_domains,
+    "networks": raw_networks,
+    "pools": raw_pools,
+    "volumes": raw_volumes,
     "cgroups": raw_cgroups,
     "nspawn": raw_nspawn,
     "lxc": raw_lxc,
@@ -174,5 +235,6 @@ if __name__ == "__main__":
         "apply": lambda path: stack(path, changes=True),
         "image": image,
         "xml": xml,
+        "pool": pool,
     }
     print(json.dumps(tasks[sys.argv[1]](*sys.argv[2:])))

@@ -45,6 +45,7 @@ def document(name: str, *flags: str) -> ET.Element:
 
 def described(root: ET.Element) -> dict:
     disks = [disk for disk in root.findall("devices/disk") if disk.get("device") == "disk"]
+    disks = [disk for disk in disks if not disk.find("source").get("file").startswith(str(SEEDS))]
     return {
         "memory": [root.findtext("currentMemory"), root.findtext("memory")],
         "vcpus": [root.find("vcpu").get("current"), root.findtext("vcpu")],

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -53,6 +54,26 @@ class _Uncopied(dict[str, Any]):
 
     def __deepcopy__(self, _memo: object) -> dict[str, Any]:
         return dict(self)
+
+
+@cache
+def _tables(kind: type[Resource]) -> frozenset[str]:
+    """The words for those options of a kind whose values have options of their own."""
+    return frozenset(word for one in kind.fields if one.codec.row for word in (one.name, *one.aliases))
+
+
+def _inner(value: Any) -> frozenset[str]:
+    """The names of what is given within an option: of an entry, or of all rows of a list."""
+    rows = value if isinstance(value, (list, tuple)) else [value]
+    return frozenset().union(*(row for row in rows if isinstance(row, Mapping)))
+
+
+def _asked_for(spec: Mapping[str, Any], given: Collection[str], *needed: str) -> dict[str, Any]:
+    """What an argument_spec has to say of options that are given, and of those that count where they aren't."""
+    known = {name: {name, *entry.get("aliases", ())}.intersection(given) for name, entry in spec.items()}
+    if not frozenset(given) <= frozenset().union(*known.values()):
+        return dict(spec)  # the complaint names all that there are
+    return {name: entry for name, entry in spec.items() if known[name] or entry.get("required") or name in needed}
 
 
 def _reach(resource: Resource) -> Hashable:
@@ -142,15 +163,20 @@ class Stack:
 
     def _validator(self, kind: type[Resource], options: Mapping[str, Any]) -> ArgumentSpecValidator:
         """One for all entries that give the same options: it looks at each option that it knows a dozen times."""
-        given = frozenset(options)
-        if (kind, given) not in self.validators:
-            spec = kind.argument_spec()
-            known = {name: given & {name, *entry.get("aliases", ())} for name, entry in spec.items()}
-            if given <= frozenset().union(*known.values()):  # else its complaint names all that there are
-                needed = {kind.identity, *(name for name, entry in spec.items() if entry.get("required"))}
-                spec = {name: entry for name, entry in spec.items() if known[name] or name in needed}
-            self.validators[kind, given] = ArgumentSpecValidator(spec)
-        return self.validators[kind, given]
+        tables = _tables(kind)
+        given = {name: _inner(value) if name in tables else frozenset() for name, value in options.items()}
+        key = kind, frozenset(given.items())
+        if key not in self.validators:
+            spec = _asked_for(kind.argument_spec(), given, kind.identity)
+            for name, entry in spec.items():
+                words = {name, *entry.get("aliases", ())} & given.keys()
+                rows = frozenset().union(*(given[word] for word in words))
+                if "options" in entry and rows:
+                    inner = entry["options"]
+                    preset = [one for one, its in inner.items() if "default" in its]
+                    spec[name] = {**entry, "options": _asked_for(inner, rows, *preset)}
+            self.validators[key] = ArgumentSpecValidator(spec)
+        return self.validators[key]
 
     def _tie(self) -> None:
         """Let each resource know what those before it make of what it needs."""

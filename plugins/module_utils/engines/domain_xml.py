@@ -60,11 +60,19 @@ class Leaf:
     absent: Any = None
 
     def get(self, root: ET.Element) -> Any:
-        element = root.find(self.path or ".")
+        element = self._element(root)
         if element is None:
             return None
         text = element.get(self.attribute) if self.attribute else (element.text or "").strip()
         return None if text is None or text == "" else self.read(text)
+
+    def _element(self, root: ET.Element) -> ET.Element | None:
+        """Where it is. Most of what can be said isn't: to see that takes no path, which is read in Python."""
+        if not self.path:
+            return root
+        first, deeper, _rest = self.path.partition("/")
+        found = root.find(first)
+        return root.find(self.path) if deeper and found is not None else found
 
     def put(self, root: ET.Element, value: Any) -> None:
         if value is None or value == self.absent:
@@ -79,7 +87,7 @@ class Leaf:
             element.text = self.write(value)
 
     def _drop(self, root: ET.Element) -> None:
-        element = root.find(self.path or ".")
+        element = self._element(root)
         if element is None:
             return
         if self.attribute:

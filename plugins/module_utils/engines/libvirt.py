@@ -29,6 +29,7 @@ class Domain:
 
 
 DEFAULT = "qemu:///system"
+_AGAIN = "What runs goes on without it. Run it again once libvirt is up: it goes on from here"
 
 _WAYS_OUT = {
     # Distributions pack them one by one, as Debian has libvirt-daemon-driver-storage-logical.
@@ -74,7 +75,11 @@ class Host:
         except self.api.libvirtError as error:
             said = error.get_error_message()
             hint = next((way for words, way in _WAYS_OUT.items() if words in said), None)
-            raise StrataError(f"libvirt could not {what}: {said}", hint=hint) from None
+            raise StrataError(f"libvirt could not {what}: {said}", hint=hint if self._answers() else _AGAIN) from None
+
+    def _answers(self) -> bool:
+        """Whether the connection still stands: libvirt may have been stopped, or started anew."""
+        return bool(self.connection.isAlive())
 
     # Reading.
 
@@ -145,8 +150,10 @@ class Host:
     def _addresses(self, name: str, source: int) -> list[str]:
         try:
             links = self.connection.lookupByName(name).interfaceAddresses(source, 0)
-        except self.api.libvirtError:  # it has no agent, or is gone
-            return []
+        except self.api.libvirtError as error:
+            if not self._answers():
+                raise StrataError(f"libvirt went away: {error.get_error_message()}", hint=_AGAIN) from None
+            return []  # it has no agent, or is gone
         return [one["addr"] for link, told in links.items() if link != "lo" for one in told["addrs"] or ()]
 
     def has_volume(self, pool: str, name: str) -> bool:
@@ -213,7 +220,8 @@ class Host:
         except self.api.libvirtError as error:
             if error.get_error_code() == self.api.VIR_ERR_NO_DOMAIN:
                 return None
-            raise StrataError(f"libvirt could not describe {name}: {error.get_error_message()}") from None
+            hint = None if self._answers() else _AGAIN
+            raise StrataError(f"libvirt could not describe {name}: {error.get_error_message()}", hint=hint) from None
 
     def _domain(self, name: str) -> Any:
         return self.connection.lookupByName(name)

@@ -9,6 +9,7 @@ import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from ..core import files
@@ -36,8 +37,9 @@ class Thing:
     running: str | None
     autostart: bool
 
-    @property
+    @cached_property
     def root(self) -> ET.Element:
+        """What is stored of it, else what runs; for reading alone."""
         return domain_xml.parse(self.stored or self.running or "")
 
 

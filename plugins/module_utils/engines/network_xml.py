@@ -197,13 +197,16 @@ class Rows:
     within: Callable[[ET.Element], ET.Element | None] | None = None
     modify: bool = False
 
-    def elements(self, root: ET.Element) -> Iterator[tuple[str, ET.Element]]:
+    def _found(self, root: ET.Element) -> list[ET.Element]:
         start = root if self.within is None else self.within(root)
-        for element in () if start is None else start.findall(self.path):
+        return [] if start is None else start.findall(self.path)
+
+    def elements(self, root: ET.Element) -> Iterator[tuple[str, ET.Element]]:
+        for element in self._found(root):
             yield self.key(entry(self.row, element)), element
 
     def get(self, root: ET.Element) -> tuple[dict[str, Any], ...]:
-        return tuple(entry(self.row, element) for _key, element in sorted(self.elements(root), key=lambda one: one[0]))
+        return tuple(sorted((entry(self.row, element) for element in self._found(root)), key=self.key))
 
     def put(self, root: ET.Element, rows: Iterable[Row] | None) -> None:
         start = root if self.within is None else self.within(root)

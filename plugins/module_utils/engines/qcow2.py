@@ -112,6 +112,16 @@ def below(image: Image | None) -> list[str]:
     return found
 
 
+def gone(path: str) -> str | None:
+    """The file that an image lies on, at whatever depth, and that is gone; None where none is, or nobody tells us."""
+    try:
+        files = below(read(path))
+    except StrataError:  # not for this user to read: who runs the guest may
+        return None
+    lost = [file for file in files if ":" not in file.partition("/")[0] and not os.path.exists(file)]
+    return lost[0] if lost else None
+
+
 def _snapshots(file: BinaryIO, number: int, offset: int) -> Iterator[str]:
     """The names in the table of snapshots: entries of varying length, padded to eight bytes."""
     for _entry in range(number):

@@ -204,6 +204,8 @@ class LibvirtDomain(RunningDomain, StoredXml):
         ]
         if "machine" in self.spec:
             facts["newest"] = self._newest(engine, state)
+        if state.live is None and self.target in ("running", "paused", "saved"):
+            facts["baseless"] = disks.baseless(self.spec.get("disks", ()), self.promised)
         config = dict(state.config)
         if state.exists and "cloud_init" in self.spec:
             used = [layer.get("cloud_init") for layer in (config, state.live or {})]
@@ -264,6 +266,9 @@ class LibvirtDomain(RunningDomain, StoredXml):
             if not option.startswith("disks"):
                 way_out = "Correct the path"
             raise StrataError("there is no such file on this host", option=option, value=path, hint=way_out)
+        for path, below in state.facts.get("baseless", ()):
+            hint = "Bring that back, or give the disk another base: qemu-img rebase -u -b BASE -F FORMAT FILE"
+            raise StrataError(f"lies on {below}, which is gone", option="disks.file", value=path, hint=hint)
         for pool, volume in state.facts.get("no_volumes", ()):
             hint = f"Make it first, as with libvirt_volume, or see what there is: virsh vol-list {pool}"
             raise StrataError(

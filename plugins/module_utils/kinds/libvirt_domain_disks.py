@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..core.codec import BOOL, INT, LINE, PATH, TEXT, TEXTS, Codec
 from ..core.errors import StrataError
 from ..core.field import Field, decode, structure
 from ..core.plan import Change, Effect, State
-from ..engines import domain_devices
+from ..core.resource import Thing
+from ..engines import domain_devices, qcow2
 from ..engines.domain_devices import Disks, InPool, Remote
 from ..engines.domain_places import Whole
 from ..engines.domain_xml import Flag, Leaf
@@ -141,8 +142,19 @@ def _fresh(row: Row) -> dict[str, Any]:
     drive = row.get("device") == _DRIVE
     fresh = {"device": "disk", "bus": "sata" if drive else "virtio"}
     if not drive or set(_SOURCES) & set(row):
-        fresh["format"] = "qcow2" if source(row).endswith(".qcow2") else "raw"
+        fresh["format"] = _format(row)
     return fresh
+
+
+def _format(row: Row) -> str:
+    return str(row.get("format") or ("qcow2" if source(row).endswith(".qcow2") else "raw"))
+
+
+def baseless(rows: Iterable[Row], promised: Collection[Thing]) -> list[tuple[str, str]]:
+    """The disks that lie on a file that is gone, and that file: no domain starts with one."""
+    files = [str(row["file"]) for row in rows if "file" in row and _format(row) == "qcow2"]
+    files = [file for file in files if ("path", file) not in promised]
+    return [(file, below) for file, below in zip(files, map(qcow2.gone, files)) if below is not None]
 
 
 def cost(change: Change, state: State) -> Effect:

@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a domain tells cloud-init: a seed of its own, named by what is in it, in a drive of its own."""
+"""What a domain tells cloud-init: a seed of its own, named by what is in it, on a disk of its own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from .seed_option import SeedField, image, parse
 from .seed_option import digest as digest_of
 
 FOLDER = "/var/lib/strata/libvirt/seeds"
+# Not a CD-ROM: kernels for clouds may have no driver of SATA (Debian 12, CirrOS), and one that has may load it after
+# cloud-init has looked for its data (canonical/cloud-init#3897). That of virtio disks is there before the root is.
+BUS = "virtio"
 
 
 def path(name: str, digest: str) -> str:
@@ -32,9 +35,14 @@ def ours(file: str) -> bool:
     return file.startswith(f"{FOLDER}/")
 
 
+def _bus(disk: ET.Element) -> str | None:
+    target = disk.find("target")
+    return None if target is None else target.get("bus")
+
+
 @dataclass(frozen=True)
 class Drive:
-    """The drive that a domain's seed is in."""
+    """The disk that a domain's seed is, which nobody writes to."""
 
     def _find(self, root: ET.Element) -> tuple[ET.Element | None, str]:
         for disk in root.iterfind("devices/disk"):
@@ -50,18 +58,17 @@ class Drive:
     def put(self, root: ET.Element, value: str | None) -> None:
         disk, _file = self._find(root)
         devices = child(root, "devices")
+        if disk is not None and (value is None or (value != self.get(root) and _bus(disk) != BUS)):
+            devices.remove(disk)  # what is on another bus moves with the next seed: the guest restarts for that anyway
+            disk = None
         if value is None:
-            if disk is not None:
-                devices.remove(disk)
             return
         if disk is None:
-            # Every machine type has a place for SATA, or makes one. The last one, and the last name, leave the names
-            # of other disks what they are without it.
-            disk = ET.SubElement(devices, "disk", {"type": "file", "device": "cdrom"})
+            # The last name: those of other disks are what they are without it.
+            disk = ET.SubElement(devices, "disk", {"type": "file", "device": "disk"})
             ET.SubElement(disk, "driver", {"name": "qemu", "type": "raw"})
-            ET.SubElement(disk, "target", {"dev": "sdz", "bus": "sata"})
+            ET.SubElement(disk, "target", {"dev": "vdz", "bus": BUS})
             ET.SubElement(disk, "readonly")
-            ET.SubElement(disk, "address", {"type": "drive", "controller": "0", "bus": "0", "target": "0", "unit": "5"})
         DISK_FILE.put(disk, path(str(root.findtext("name")), value))
 
 

@@ -206,7 +206,7 @@ class LibvirtNetwork(LibvirtStored):
 
     def observe(self, engine: Networks, state: State) -> State:
         state = super().observe(engine, state)
-        if not self._interrupts(super().plan(state)):
+        if state.status != "active" or not self._interrupts(super().plan(state)):
             return state
         return replace(state, facts={**state.facts, "guests": engine.guests(self.name)})
 

@@ -115,7 +115,7 @@ class LibvirtStored(LibvirtDefined):
     @classmethod
     def state_of(cls, one: Thing, owner: str | None) -> State:
         """What its XML says, in canonical values."""
-        stored = None if one.stored is None else domain_xml.parse(one.stored)
+        stored = None if one.stored is None else one.root
         running = None if one.running is None else domain_xml.parse(one.running)
         config = {} if stored is None else {**cls.values(stored), "autostart": one.autostart}
         live = None if running is None else cls.values(running)

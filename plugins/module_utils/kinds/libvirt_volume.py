@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core import policy
@@ -19,7 +19,7 @@ from ..core.resource import Thing
 from ..engines import archives, domain_xml
 from ..engines.domain_xml import Leaf
 from ..engines.libvirt import DEFAULT
-from ..engines.libvirt_storage import Pools, Volume
+from ..engines.libvirt_storage import Pool, Pools, Volume
 from ..engines.xml_leaves import Leaves
 from . import libvirt_volume_sources as sources
 from . import libvirt_xml
@@ -29,12 +29,19 @@ FORMATS = ("raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx")
 _LAYERED = ("qcow2", "qed", "vmdk")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Shelf:
-    """A pool by its name, on a connection."""
+    """A pool by its name, on a connection.
+
+    Attributes:
+        pool: The pool as it was when its volumes were read.
+        places: What backing volumes were then, by what they are called: many are layers over the same one.
+    """
 
     pools: Pools
     name: str
+    pool: Pool | None = None
+    places: dict[str, tuple[str, str | None] | None] = field(default_factory=dict)
 
 
 _STEP = 1024  # bytes (storage_util.c: qemu-img is told a size in KiB)
@@ -164,7 +171,8 @@ class LibvirtVolume(FromXml):
 
     @classmethod
     def read_many(cls, engine: Shelf, names: Iterable[str] | None) -> dict[str, State]:
-        pool = engine.pools.pool(engine.name)
+        pool = engine.pool = engine.pools.pool(engine.name)
+        engine.places.clear()
         if pool is None or not pool.active:
             return {}
         return {one.name: cls.state_of(one) for one in engine.pools.volumes(pool, names)}
@@ -184,8 +192,7 @@ class LibvirtVolume(FromXml):
         return State("present", config, facts=facts, owner=one.owner, document=(root, None))
 
     def observe(self, engine: Shelf, state: State) -> State:
-        pools, facts = engine.pools, dict(state.facts)
-        pool = pools.pool(self.pool)
+        pools, pool, facts = engine.pools, engine.pool, dict(state.facts)
         if pool is not None:
             facts["pool"] = {"active": pool.active, "type": pool.type, "path": pool.path}
         if self.target == "absent":
@@ -195,8 +202,10 @@ class LibvirtVolume(FromXml):
             return replace(state, facts=facts)
         facts["missing"] = self.missing()
         if "backing" in self.spec:
-            found = pools.place(self.pool, self.spec["backing"])
-            facts["backing_path"], facts["backing_format"] = found or (None, None)
+            name = self.spec["backing"]
+            if name not in engine.places:
+                engine.places[name] = pools.place(self.pool, name)
+            facts["backing_path"], facts["backing_format"] = engine.places[name] or (None, None)
         if "clone_from" in self.spec and not state.exists:
             facts["clone"] = pools.size(self.pool, self.spec["clone_from"])
         for _option, path in self.files() if not (state.exists or facts["missing"]) else ():

@@ -115,10 +115,10 @@ class QemuVm(Resource):
 
     def observe(self, engine: str, state: State) -> State:
         if self.target != "absent":
-            self._able(engine)
+            self._able(engine, starts=self.target == "running" and state.status != "running")
         return replace(state, facts={**state.facts, "missing": self.missing()})
 
-    def _able(self, engine: str) -> None:
+    def _able(self, engine: str, *, starts: bool) -> None:
         """Have what is missing on this host known before anything is touched.
 
         Raises:
@@ -139,6 +139,12 @@ class QemuVm(Resource):
             image = qcow2.read(drive["file"]) if drive.get("file") else None
             if image and drive["format"] == "qcow2" != image.format:
                 raise StrataError("is no qcow2 image", option="drives.file", value=drive["file"])
+            kept = starts and ("path", drive.get("file")) not in self.promised
+            below = qcow2.gone(drive["file"]) if kept and image and image.backing else None
+            if below is not None:
+                hint = "Bring that back, or give the disk another base: qemu_image with rebase: unsafe"
+                words = f"lies on {below}, which is gone"
+                raise StrataError(words, option="drives.file", value=drive["file"], hint=hint)
 
     # What is to be done.
 
@@ -329,7 +335,10 @@ class QemuVm(Resource):
 
     def stop(self, engine: str, plan: Plan) -> None:
         progress.say("waiting for the guest to power off")
-        self._machine(engine).power_down(self.spec["force"], self.spec["timeout"])
+        told = self.spec
+        if self.target == "absent" and all(self.options[one] == self._presets[one] for one in ("force", "timeout")):
+            told = self.former().spec  # what a stack prunes was declared so before
+        self._machine(engine).power_down(told["force"], told["timeout"])
 
     def remove(self, engine: str, plan: Plan) -> None:
         if plan.state.status == "running":

@@ -134,6 +134,13 @@ ROWS = (
         ("lxc-cgroup", "-n", "strata-boot", "memory.max"),
         "67108864",
     ),
+    Row(
+        "qemu_vm",
+        # Nothing runs in it that would heed the power button: the reboot doesn't wait for it for long.
+        {"name": "strata-boot", "memory": "64M", "autostart": True, "force": True, "timeout": "5s"},
+        ("systemctl", "show", "--property=ActiveState,UnitFileState", "strata-qemu-strata-boot.service"),
+        "ActiveState=active\nUnitFileState=enabled",
+    ),
 )
 
 

@@ -339,6 +339,8 @@ def test_secrets_are_kept_as_hashes(tmp_path):
     [
         ({"thong": {"name": "a"}}, "there is no kind 'thong'"),
         ({"thing": {"name": "a", "shape": "round"}}, "thing/a.*shape"),
+        ({"thing": {"name": "a", "doors": [{"name": "x", "wod": "oak"}]}}, "thing/a.*doors.wod.*key, name, wood"),
+        ({"thing": {"name": "a", "doors": ["x"]}}, "thing/a.*doors"),
         ({"thing": {"name": "a", "memory": "12X"}}, "thing/a: memory: is no size"),
         ({"thing": {"name": ""}}, "name: must not be empty"),
         ({"thing": {"name": "a/b"}}, "name: is no valid name"),
@@ -355,6 +357,14 @@ def test_a_bad_entry_is_named_and_nothing_is_read(entry, words):
         stack({"thing": {"name": "good"}}, entry)
     assert "resources[1]" in str(refused.value)
     assert ENGINE.reads == 0
+
+
+def test_rows_are_validated_whatever_rows_of_others_give():
+    doors = ([{"name": "x"}], [{"name": "x", "wood": "oak"}, {"name": "y"}], [{"name": "x", "key": None}], [])
+    stack(*({"thing": {"name": f"a{place}", "doors": rows}} for place, rows in enumerate(doors)))
+    made = [ENGINE.there["thing", f"a{place}"]["config"]["doors"] for place in range(len(doors))]
+    found = [[(row["name"], row.get("wood")) for row in rows] for rows in made]
+    assert found == [[("x", None)], [("x", "oak"), ("y", None)], [("x", None)], []]
 
 
 def test_two_entries_for_the_same_thing():

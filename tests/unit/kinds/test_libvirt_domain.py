@@ -258,3 +258,40 @@ def test_options_dropped_from_a_disk_go_back_to_their_defaults():
     )
     (row,) = wanted.plan(state()).want["disks"]
     assert row == {"file": DISK, "cache": "default"}
+
+
+class Dropping:
+    """A libvirt that keeps what it had, whatever it is told to store."""
+
+    noun = "domain"
+
+    def __init__(self, kept: str) -> None:
+        self.kept, self.told = kept, []
+
+    def stored(self, _name: str) -> str:
+        return self.kept
+
+    def define(self, xml: str) -> None:
+        self.told.append("as it was" if xml == self.kept else "define")
+
+    def undefine(self, _name: str) -> None:
+        self.told.append("undefine")
+
+
+def test_what_libvirt_drops_is_not_left_half_made():
+    new, old = Dropping("<domain><name>probe</name></domain>"), Dropping(STORED)
+    resource = LibvirtDomain({"name": "probe", "memory": "1G", "title": "web", "state": "shutdown"})
+    with pytest.raises(StrataError, match=r"libvirt dropped .*memory, title .* it was not made"):
+        resource.create(new, resource.plan(fresh()))
+    assert new.told == ["define", "undefine"]
+    resource = LibvirtDomain({"name": "probe", "title": "web", "state": "shutdown"})
+    with pytest.raises(StrataError, match="libvirt dropped title while it stored the domain; it is as it was"):
+        resource.configure(old, resource.plan(state(running=None)))
+    assert old.told == ["define", "as it was"]
+
+
+def test_a_disk_whose_base_is_gone_is_named_before_a_start():
+    options = {"disks": [{"file": DISK}]}
+    for below, status in (("/srv/base.qcow2", "running"), ("/srv/base.qcow2", "paused")):
+        with pytest.raises(StrataError, match=rf"disks\.file: lies on {below}, which is gone"):
+            plan(state(running=None, baseless=[(DISK, below)]), state=status, **options)

@@ -198,7 +198,7 @@ GOLDEN = [
     ({"firmware": "efi", "secure_boot": True}, ['<os firmware="efi">', '<feature enabled="yes" name="secure-boot">']),
     (
         {"cloud_init": {"user_data": {"hostname": "web"}}},
-        ['<disk device="cdrom" type="file">', '<target bus="sata" dev="sdz">'],
+        ['<target bus="virtio" dev="vdz">', "<readonly>"],
     ),
 ]
 
@@ -366,6 +366,18 @@ def test_the_same_words_make_the_same_seed_and_others_another_one(tmp_path, monk
     libvirt_domain_seed.remove("web", [digest])
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"web.{digest}.iso", f"web.example.{digest}.iso"]
     assert (tmp_path / f"web.{digest}.iso").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_seed_in_a_drive_that_not_every_guest_sees_moves_with_the_next_one():
+    first, second = ({"user_data": {"hostname": name}} for name in ("web", "db"))
+    text = stored_with(cloud_init=first).replace('dev="vdz" bus="virtio"', 'dev="sdz" bus="sata"')
+    assert "sata" in text
+    assert not plan(state(text, None), cloud_init=first, state="present")
+    other = stored_with(text, cloud_init=first, title="other")
+    assert ('bus="sata"' in other, 'dev="vdz"' in other) == (True, False)
+    moved = stored_with(text, cloud_init=second)
+    assert ('bus="sata"' in moved, moved.count('dev="vdz"')) == (False, 1)
+    assert moved.count(libvirt_domain_seed.FOLDER) == 1
 
 
 def test_a_seed_is_no_disk_of_the_list():

@@ -686,6 +686,22 @@ def test_stopping_waits_for_the_guest(host):
     assert not host.apply(state="stopped")
 
 
+def test_what_a_stack_prunes_is_ended_as_it_was_declared(host):
+    host.apply()
+    host.vm.deaf = True
+    gone = {"name": "tiny", "folder": str(host.folder), "state": "absent"}
+    for applied, words in (
+        ({**OPTIONS, "timeout": "1s"}, ["system_powerdown"]),
+        ({**OPTIONS, "force": True}, ["system_powerdown", "quit"]),
+    ):
+        resource = QemuVm(gone, owner="lab", applied=applied)
+        plan = resource.plan(host.state(resource))
+        with contextlib.suppress(StrataError):
+            carry_out(resource, QemuVm.open(resource.spec), plan)
+        assert host.vm.told == words
+    assert not host.state(host.resource()).exists
+
+
 class Systemd:
     """A host that systemd runs: units are files in two folders."""
 

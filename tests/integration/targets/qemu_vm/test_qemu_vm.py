@@ -226,6 +226,49 @@ class TestQemuVm(Convergence):
         self.apply({"snapshots": []})
         assert "clean" not in run("qemu-img", "snapshot", "--force-share", "-l", str(TOP / "a.qcow2"))
 
+    def test_a_disk_that_can_not_be_had(self):
+        base, layer = TOP / "base.qcow2", TOP / "layer.qcow2"
+        run("qemu-img", "create", "-q", "-f", "qcow2", str(base), "8M")
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", base.name, "-F", "qcow2", str(layer))
+        base.rename(TOP / "away")
+        spec, second = {**SMALL, "drives": [{"file": str(layer)}]}, self.case.another(self.case.name, "-second")
+        with pytest.raises(Failed, match=rf"drives\.file: lies on {base}, which is gone"):
+            self.apply(spec)
+        assert look(self.case.name) is None
+        (TOP / "away").rename(base)
+        self.apply(spec)
+        for _run in range(2):
+            with pytest.raises(Failed, match='Failed to get "write" lock'):
+                self.apply(spec, second)
+        assert (look(self.case.name)["runs"], look(second)["runs"]) == (True, False)
+        self.apply({"state": "stopped"})
+        self.apply(spec, second)
+        self.sees({"runs": True}, second)
+
+    def test_a_guest_that_does_not_let_go_keeps_its_disk(self):
+        """Nothing runs in it that could: what is declared is stored, what runs is as it was, and each run says so."""
+        one, two = ({"id": name, "file": str(TOP / f"{name}.qcow2")} for name in "ab")
+        spec = {**SMALL, "hotplug_ports": 1, "drives": [one]}
+        self.apply(spec)
+        pid = process(self.case.name)[0]
+        assert self.apply({**spec, "drives": [one, two]})["restart_required"] == []
+        for _run in range(2):
+            with pytest.raises(Failed, match="waited 3 seconds for the guest to let go of disk-b"):
+                call("qemu_vm", {"name": self.case.name, **spec, "timeout": "3"})
+        assert process(self.case.name)[0] == pid
+        assert str(TOP / "b.qcow2") in self.monitor("query-block")
+
+    def monitor(self, command: str) -> str:
+        """What QEMU answers to a command."""
+        with socket.socket(socket.AF_UNIX) as speak:
+            speak.connect(str(VMS / self.case.name / "qmp.sock"))
+            lines = speak.makefile("rw")
+            lines.readline()  # its greeting
+            for word in ("qmp_capabilities", command):
+                print(f'{{"execute": "{word}"}}', file=lines, flush=True)
+                answer = lines.readline()
+            return answer
+
     def test_without_root_and_systemd(self):
         user = pwd.getpwnam("nobody")
         home = TOP / "home"
