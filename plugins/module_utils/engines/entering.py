@@ -230,6 +230,11 @@ def outcome(token: str, status: int, stdout: bytes, stderr: bytes) -> Outcome:
     return Outcome(255 if _LAST in told else status, stdout, stderr, out or err, _GONE in told)
 
 
+def unmarked(token: str, text: str) -> str:
+    """A text, such as an error of core's own, without what was said for us."""
+    return re.sub(rf"{re.escape(token)} \w+\n?", "", text)
+
+
 def _after(mark: bytes, text: bytes) -> tuple[bytes, bool]:
     before, found, after = text.partition(mark)
     return after if found else before, bool(found)

@@ -26,7 +26,8 @@ tree() { # tree DIRECTORY: an own root file system, but for /usr
     chown -R 4321:4321 "$1/home/app"
     # What a guest could lead a host astray with: on the host, this is another file.
     ln -sfn "$folder/victim" "$1/leak"
-    mkdir -p "$1$folder"
+    ln -sfn "$folder/out" "$1/out"
+    mkdir -p "$1$folder/out"
 }
 
 usr() { # usr DIRECTORY
@@ -46,7 +47,7 @@ shared() { # shared NAME: the folder that is /exchange in the guest
 has() { [[ $engines == *" $1 "* ]]; }
 
 up() {
-    mkdir -p "$folder"
+    mkdir -p "$folder/out"
     echo untouched >"$folder/victim"
 
     if has chroot; then

@@ -117,8 +117,11 @@ for guest in guests:
         assert text(f"{outside}/script") == "grüße, 'quotes' $HOME", guest
         large(f"{outside}/a tree/ein 'Ordner'/groß")
         assert os.path.getsize(f"{outside}/a tree/leer") == 0, guest
+        assert text(f"{outside}/a tree/汉语.txt") == "漢字\n", guest
         assert os.stat(f"{outside}/a tree/leer").st_mode & 0o777 == 0o640, guest
 
 assert text(f"{folder}/victim") == "untouched\n", "a link of a guest led to the host"
+assert os.listdir(f"{folder}/out") == [], "a folder of a guest is one of the host"
 for guest in {"chroot", "hostile"} & set(guests):
     assert text(f"{folder}/{TREES[guest]}{folder}/victim") == "guest\n", guest
+    assert os.listdir(f"{folder}/{TREES[guest]}{folder}/out") == ["汉语 'x'"], guest

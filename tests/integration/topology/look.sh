@@ -8,7 +8,7 @@ case $1 in
 all)
     # Everything is on the bridge: the ends of the wires, by who has the other one.
     ports=$(ip -brief link show master mixed0)
-    [[ $(wc -l <<<"$ports") == 4 && $ports == *mixed-probe* && $ports == *vb-mixed-build* && $ports == *vnet* ]] || {
+    [[ $(wc -l <<<"$ports") == 4 && $ports == *mixed-probe* && $ports == *vb-mixed-bu* && $ports == *vnet* ]] || {
         echo "$ports"
         exit 1
     }
