@@ -116,7 +116,10 @@ up() {
         if has $engine; then
             [[ -d $folder/image.tree ]] || tree "$folder/image.tree"
             tar -C "$folder/image.tree" -c . | $engine import - strata-guest:1 >/dev/null
-            $engine run --detach --name strata-$engine --hostname of-$engine --volume /usr:/usr:ro \
+            groups=()
+            # In the container of scripts/contained, control groups of version 1 aren't Podman's to make.
+            [[ $engine == docker || -e /sys/fs/cgroup/cgroup.controllers ]] || groups=(--cgroups=disabled)
+            $engine run --detach "${groups[@]}" --name strata-$engine --hostname of-$engine --volume /usr:/usr:ro \
                 --volume "$(shared $engine):/exchange" --network none --env FROM_IMAGE=yes \
                 strata-guest:1 /bin/sleep 86400 >/dev/null
             $engine create --name strata-$engine-off strata-guest:1 /bin/true >/dev/null
