@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# look.sh all|nothing|drift|marks: what a host of the topology has, by its own tools; or changes it behind its back. Runs there, as root.
+# look.sh all|nothing|drift|drifted|marks: what a host of the topology has, by its own tools; or changes it behind its back. Runs there, as root.
 set -euo pipefail
 
 pings() { ip netns exec mixed-probe ping -c 1 -W 20 "$1" >/dev/null; }
@@ -38,6 +38,10 @@ nothing)
 drift)
     lxc-stop --kill -n mixed-worker
     docker rm --force mixed-web
+    ;;
+drifted) # and nobody repaired it
+    lxc-info -sH -n mixed-worker | grep -qx STOPPED
+    [[ -z $(docker ps --all --quiet --filter name=mixed-web) ]]
     ;;
 marks) # what is another one when it is made anew
     stat --format=%i /run/netns/mixed-probe
