@@ -194,9 +194,10 @@ class Connection(SshConnection):
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:  # waiting for a become of the guest: was it in vain, or the password wrong?
+            told = entering.unmarked(self._token, str(error))
             if not self._enter(engine, ":", reads=False).entered:
-                self._unreachable(engine, str(error))
-            raise
+                self._unreachable(engine, told)
+            raise type(error)(told) from None
         if done.gone or (marks and not done.entered):
             self._unreachable(engine, done.stderr.decode(errors="replace"))
         return done.status, done.stdout, done.stderr

@@ -26,7 +26,8 @@ tree() { # tree DIRECTORY: an own root file system, but for /usr
     chown -R 4321:4321 "$1/home/app"
     # What a guest could lead a host astray with: on the host, this is another file.
     ln -sfn "$folder/victim" "$1/leak"
-    mkdir -p "$1$folder"
+    ln -sfn "$folder/out" "$1/out"
+    mkdir -p "$1$folder/out"
 }
 
 usr() { # usr DIRECTORY
@@ -46,7 +47,7 @@ shared() { # shared NAME: the folder that is /exchange in the guest
 has() { [[ $engines == *" $1 "* ]]; }
 
 up() {
-    mkdir -p "$folder"
+    mkdir -p "$folder/out"
     echo untouched >"$folder/victim"
 
     if has chroot; then
@@ -115,7 +116,10 @@ up() {
         if has $engine; then
             [[ -d $folder/image.tree ]] || tree "$folder/image.tree"
             tar -C "$folder/image.tree" -c . | $engine import - strata-guest:1 >/dev/null
-            $engine run --detach --name strata-$engine --hostname of-$engine --volume /usr:/usr:ro \
+            groups=()
+            # In the container of scripts/contained, control groups of version 1 aren't Podman's to make.
+            [[ $engine == docker || -e /sys/fs/cgroup/cgroup.controllers ]] || groups=(--cgroups=disabled)
+            $engine run --detach "${groups[@]}" --name strata-$engine --hostname of-$engine --volume /usr:/usr:ro \
                 --volume "$(shared $engine):/exchange" --network none --env FROM_IMAGE=yes \
                 strata-guest:1 /bin/sleep 86400 >/dev/null
             $engine create --name strata-$engine-off strata-guest:1 /bin/true >/dev/null

@@ -134,6 +134,13 @@ def test_a_become_that_fails_is_no_fault_of_the_guest(host, there):
     assert isinstance(caught.value, AnsibleConnectionFailure) is not there
 
 
+def test_what_core_says_of_a_become_is_without_our_marks(host):
+    made = connection()
+    host.answers = [AnsibleError(f"Premature end\n{made._token} in\nsh: sudo: not found"), entered(made)]
+    with pytest.raises(AnsibleError, match=r"^Premature end\nsh: sudo: not found$"):
+        made.exec_command("id")
+
+
 def test_a_host_that_cannot_be_reached_is_what_core_says(host):
     host.answers = [AnsibleConnectionFailure("no route")]
     with pytest.raises(AnsibleConnectionFailure, match=r"^no route$"):

@@ -159,3 +159,23 @@ def test_what_names_a_guest(guest):
 def test_the_host_may_become_somebody_else_first():
     assert entering.on_host("", ["sh", "it's"]) == "sh 'it'\"'\"'s'"
     assert entering.on_host("sudo -n -u 'a b'", ["sh"]) == "sudo -n -u 'a b' sh"
+
+
+@pytest.mark.parametrize(
+    ("note", "leader"),
+    [
+        ("LEADER=42\nSCOPE=systemd-nspawn@web.service\n", "42"),
+        ("LEADER=42\nSCOPE=another.scope\n", "4711"),
+        ("LEADER=42\n", "4711"),
+        ("LEADER=43\nSCOPE=systemd-nspawn@web.service\n", "4711"),
+        ("", "4711"),
+    ],
+)
+def test_the_leader_of_a_machine_is_noted_or_asked_for(host, tmp_path, note, leader):
+    host("machinectl", "#!/bin/sh\necho 4711\n")
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "cgroup").write_text("0::/machine.slice/systemd-nspawn@web.service/payload\n")
+    (tmp_path / "web").write_text(note)
+    script = entering._LEADER.replace("/run/systemd/machines", str(tmp_path)).replace("/proc", str(tmp_path))
+    done = run(["/bin/sh", "-c", f'guest=web\n{script}\necho "$leader"'])
+    assert (done.stdout.decode(), done.stderr) == (f"{leader}\n", b"")
