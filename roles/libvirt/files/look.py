@@ -269,14 +269,27 @@ def listening(kinds: list[str], split: bool, daemon: dict[str, Any], refused: li
     return found
 
 
+def other_hosts(sockets: set[str]) -> list[str]:
+    """The sockets for other hosts that listen, which go down with the one for this host, and don't come up with it."""
+    names = [f"{name}-{kind}.socket" for name in sorted(sockets) for kind in ("tcp", "tls")]
+    return [name for name, unit in units(names).items() if unit.active] if names else []
+
+
 def restarting(held: list[str], sockets: set[str], silent: dict[str, str]) -> list[list[str]]:
-    """What brings it in. Sockets and services in one go: a socket doesn't start where its service runs."""
+    """What brings it in. A socket doesn't start where its service runs: so those are stopped together before."""
     if not held:
         return []
-    reload = [["systemctl", "daemon-reload"]] if sockets else []
-    enable = [["systemctl", "enable", *sorted(silent)]] if silent else []
-    names = [*sorted(f"{name}.socket" for name in sockets), *sorted(silent), *(f"{name}.service" for name in held)]
-    return [*reload, *enable, ["systemctl", "restart", *names], ASK]
+    services = [f"{name}.service" for name in held]
+    stopped = sorted(f"{name}.socket" for name in sockets)
+    if not (stopped or silent):
+        return [["systemctl", "restart", *services], ASK]
+    return [
+        *([["systemctl", "daemon-reload"]] if sockets else []),
+        *([["systemctl", "enable", *sorted(silent)]] if silent else []),
+        ["systemctl", "stop", *services, *stopped],
+        ["systemctl", "start", *stopped, *other_hosts(sockets), *sorted(silent), *services],
+        ASK,
+    ]
 
 
 def returning(held: list[str], sockets: set[str], silent: dict[str, str]) -> list[list[str]]:
@@ -284,12 +297,14 @@ def returning(held: list[str], sockets: set[str], silent: dict[str, str]) -> lis
     if not held:
         return []
     services = [f"{name}.service" for name in held]
-    names = sorted(f"{name}.socket" for name in sockets)
+    stopped = sorted(f"{name}.socket" for name in sockets)
     return [
         ["systemctl", "daemon-reload"],
-        *([["systemctl", "disable", "--now", *sorted(silent)]] if silent else []),
-        ["systemctl", "reset-failed", *names, *services],
-        ["systemctl", "restart", *names, *services],
+        *([["systemctl", "disable", *sorted(silent)]] if silent else []),
+        ["systemctl", "stop", *services, *stopped, *sorted(silent)],
+        # Patterns: of a unit that systemd has forgotten already it would be an error.
+        ["systemctl", "reset-failed", *(f"{name}*" for name in (*stopped, *services))],
+        ["systemctl", "start", *stopped, *other_hosts(sockets), *services],
         ASK,
     ]
 

@@ -252,7 +252,8 @@ def network(old: str, new: str, refused: list[str]) -> dict[str, list[Any]]:
     if before == after and not left and unit.get("ActiveState") == "active":
         return {"first": [], "commands": [], "back": [], "left": []}
     stop, start = ["systemctl", "stop", UNIT], ["systemctl", "start", UNIT]
-    back = [["systemctl", "reset-failed", UNIT], stop, start]
+    # A pattern: of a unit that systemd has forgotten already it would be an error.
+    back = [["systemctl", "reset-failed", f"{UNIT}*"], stop, start]
     return {"first": [stop], "commands": [start], "back": back, "left": left or [f"{UNIT} doesn't run"]}
 
 

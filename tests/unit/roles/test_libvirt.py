@@ -147,12 +147,19 @@ def test_other_sockets_start_with_their_service(host):
     assert seen["refused"] == []
     assert seen["commands"] == [
         ["systemctl", "enable", "libvirtd-tls.socket"],
-        ["systemctl", "restart", "libvirtd-tls.socket", "libvirtd.service"],
+        ["systemctl", "stop", "libvirtd.service"],
+        ["systemctl", "start", "libvirtd-tls.socket", "libvirtd.service"],
         ASK,
     ]
-    assert ["systemctl", "disable", "--now", "libvirtd-tls.socket"] in seen["back"]
+    assert ["systemctl", "disable", "libvirtd-tls.socket"] in seen["back"]
+    assert ["systemctl", "stop", "libvirtd.service", "libvirtd-tls.socket"] in seen["back"]
     host.units["libvirtd-tls.socket"] = ON
     assert look(sockets=["tls"])["commands"] == []
+    # It goes down with the socket for this host.
+    assert look(mode="0660")["commands"][1:3] == [
+        ["systemctl", "stop", "libvirtd.service", "libvirtd.socket"],
+        ["systemctl", "start", "libvirtd.socket", "libvirtd-tls.socket", "libvirtd.service"],
+    ]
 
 
 def test_a_file_that_it_has_not_read_yet_is_brought_in(host, tmp_path):
