@@ -1,9 +1,9 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""look.py WANTED: what Podman's files are to say, whether it reads them, and who lacks what to run it. As JSON.
+"""look.py WANTED: what Podman's files are to say, and whether it reads them. As JSON.
 
 Changes nothing. WANTED is JSON: storage, containers, registries, policy (each empty: not managed), files (their paths
-by the same names), users, hide.
+by the same names), hide.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import re
 import subprocess
 import sys
@@ -21,8 +20,6 @@ from typing import Any
 
 GRAPHROOT = "/var/lib/containers/storage"
 HEADER = "# Written by strata.virt.podman\n"
-SUBIDS = (100_000, 600_100_000)  # login.defs(5): SUB_UID_MIN, SUB_UID_MAX
-RANGE = 65_536
 
 
 def text(path: str) -> str | None:
@@ -140,7 +137,9 @@ def hidden(old: str, new: str) -> list[str]:
     there = held(before) if before != after else held(before, driver) if driver else {}
     listed = ", ".join(f"{number} {what}" for what, number in sorted(there.items()))
     key = "graphroot" if before != after else "driver"
-    return [f"storage {key}: Podman would not see {listed} in {before} any more"] if there else []
+    return (
+        [f"storage {key}: Podman would not see {listed} in {before} any more (podman_hide_existing)"] if there else []
+    )
 
 
 def complaint(files: dict[str, str]) -> str:
@@ -157,53 +156,6 @@ def complaint(files: dict[str, str]) -> str:
         except FileNotFoundError:  # it isn't installed yet
             return ""
     return done.stderr.strip().replace(f"{folder}/", "") if done.returncode else ""
-
-
-# Who may run it without being root.
-
-
-def ranges(path: str) -> dict[str, list[tuple[int, int]]]:
-    """The first and the number of the subordinate IDs of each user (subuid(5))."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for line in (text(path) or "").splitlines():
-        with contextlib.suppress(ValueError):
-            name, first, count = line.split(":")
-            found.setdefault(name, []).append((int(first), int(count)))
-    return found
-
-
-def free(taken: list[tuple[int, int]]) -> int:
-    """The first of a range that meets no other."""
-    first = SUBIDS[0]
-    for start, count in sorted(taken):
-        if start < first + RANGE and first < start + count:
-            first = start + count
-    return first
-
-
-def joining(users: list[dict[str, Any]], lacking: list[str]) -> list[list[str]]:
-    """The commands that give users what they lack."""
-    subuids, subgids = ranges("/etc/subuid"), ranges("/etc/subgid")
-    commands = []
-    for user in users:
-        name = user["name"]
-        try:
-            number = str(pwd.getpwnam(name).pw_uid)
-        except KeyError:
-            lacking.append(f"podman_users: there is no user {name}")
-            continue
-        both = [table.get(name, table.get(number, [])) for table in (subuids, subgids)]
-        wanted = tuple(map(int, user["subids"].split(":"))) if user.get("subids") else None
-        taken = [one for table in (subuids, subgids) for rows in table.values() for one in rows]
-        first, count = wanted or (free(taken), RANGE)
-        for flag, rows, table in (("--add-subuids", both[0], subuids), ("--add-subgids", both[1], subgids)):
-            if (wanted not in rows) if wanted else not rows:
-                commands.append(["usermod", flag, f"{first}-{first + count - 1}", name])
-                table.setdefault(name, []).append((first, count))
-        lingers = os.path.exists(f"/var/lib/systemd/linger/{name}")
-        if user.get("linger", True) != lingers:
-            commands.append(["loginctl", "disable-linger" if lingers else "enable-linger", name])
-    return commands
 
 
 def look(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -234,9 +186,15 @@ def look(wanted: dict[str, Any]) -> dict[str, Any]:
         )
     if "storage" in changed and not wanted["hide"]:
         refused += hidden(olds["storage"], news["storage"])
-    commands = joining(wanted["users"], refused)
-    files = [{"path": paths[name], "content": new} for name, new in changed.items()]
-    return {"refused": refused, "files": files, "commands": commands}
+    files = [{"path": paths[name], "content": new, "before": text(paths[name])} for name, new in changed.items()]
+    folders = sorted({os.path.dirname(file["path"]) for file in files})
+    folders = [folder for folder in folders if not os.path.isdir(folder)]
+    return {
+        "refused": refused,
+        "folders": folders,
+        "files": files,
+        "commands": [],
+    }  # Podman reads them whenever it is run
 
 
 if __name__ == "__main__":

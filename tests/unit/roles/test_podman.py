@@ -1,13 +1,12 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""roles/podman/files/look.py: what it would write, what it refuses, and what users lack."""
+"""roles/podman/files/look.py: what it would write, and what it refuses."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +23,7 @@ def look(tmp_path, monkeypatch):
     paths = {name: str(tmp_path / name) for name in ("storage", "containers", "registries", "policy")}
 
     def asked(**more):
-        nothing = {"storage": {}, "containers": {}, "registries": {}, "policy": {}, "users": [], "hide": False}
+        nothing = {"storage": {}, "containers": {}, "registries": {}, "policy": {}, "hide": False}
         seen = podman_look.look({"files": paths, **nothing, **more})
         return {**seen, "files": {Path(file["path"]).name: file["content"] for file in seen["files"]}}
 
@@ -32,7 +31,7 @@ def look(tmp_path, monkeypatch):
 
 
 def test_where_nothing_is_declared_nothing_is_written(look, tmp_path):
-    assert look() == {"refused": [], "files": {}, "commands": []}
+    assert look() == {"refused": [], "folders": [], "files": {}, "commands": []}
     (tmp_path / "storage").write_text("[storage]\n")
     (tmp_path / "policy").write_text('{"default": []}')
     assert look()["files"] == {}
@@ -109,36 +108,3 @@ def test_what_would_be_hidden_is_named(look, tmp_path):
     (told,) = look(storage={"storage": {"runroot": "/run/x"}})["refused"]
     assert "would name no driver" in told
     assert look(storage={"storage": {"driver": "overlay"}})["refused"] == []
-
-
-@pytest.mark.parametrize(
-    ("users", "subuid", "commands"),
-    [
-        ([{"name": "a", "linger": False}], "a:100000:65536", []),
-        ([{"name": "a", "linger": False}], "1001:100000:65536", []),
-        ([{"name": "a"}], "a:100000:65536", [["loginctl", "enable-linger", "a"]]),
-        (
-            [{"name": "a", "linger": False}],
-            "root:1879048192:16777216\nx:100000:65536\ny:200000:1000",
-            [["usermod", flag, "201000-266535", "a"] for flag in ("--add-subuids", "--add-subgids")],
-        ),
-        (
-            [{"name": "a", "linger": False, "subids": "300000:1000"}],
-            "a:100000:65536",
-            [["usermod", flag, "300000-300999", "a"] for flag in ("--add-subuids", "--add-subgids")],
-        ),
-    ],
-)
-def test_users_get_what_they_lack(look, monkeypatch, users, subuid, commands):
-    monkeypatch.setattr(podman_look.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=1001))
-    monkeypatch.setattr(podman_look, "text", lambda path: subuid if path.startswith("/etc/sub") else None)
-    monkeypatch.setattr(podman_look.os.path, "exists", lambda path: False)
-    assert look(users=users)["commands"] == commands
-
-
-def test_two_users_get_ranges_of_their_own(look, monkeypatch):
-    monkeypatch.setattr(podman_look.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=ord(name)))
-    monkeypatch.setattr(podman_look, "text", lambda path: None)
-    monkeypatch.setattr(podman_look.os.path, "exists", lambda path: True)
-    commands = look(users=[{"name": "a"}, {"name": "b"}])["commands"]
-    assert {argv[2] for argv in commands} == {"100000-165535", "165536-231071"}
