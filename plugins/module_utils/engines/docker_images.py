@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
 from ..core import progress
@@ -16,6 +16,13 @@ from .docker import Docker, Document
 from .docker_build import parts
 
 _LAST_LINES = 12
+_WAYS_OUT = (
+    (
+        "requires BuildKit",
+        "Install docker-buildx-plugin from Docker, or the package docker-buildx, and let build.builder be",
+    ),
+    ("no space left on device", "Make room: docker_prune takes away what nothing uses"),
+)
 
 
 def _logged_in(client: Any) -> Any:
@@ -175,9 +182,15 @@ class DockerImages(Docker):
 
         wrong = self._do(work)
         if wrong is not None:
-            words = "; ".join(said[-_LAST_LINES:])
-            last = f"; its last words: {words}" if words else ""
-            raise StrataError(f"{what} failed: {wrong.strip().rstrip('.')}{last}")
+            raise failed(what, wrong, said)
+
+
+def failed(what: str, wrong: str, said: Sequence[str]) -> StrataError:
+    """Of something that takes long: why it failed, and its last words."""
+    words = "; ".join(said[-_LAST_LINES:])
+    last = f"; its last words: {words}" if words else ""
+    hint = next((way for part, way in _WAYS_OUT if part in wrong), None)
+    return StrataError(f"{what} failed: {wrong.strip().rstrip('.')}{last}", hint=hint)
 
 
 def _amount(layers: dict[str, tuple[int, int]], event: Document) -> str | None:

@@ -7,18 +7,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.lab.contexts import context
 from tests.lab.convergence import Case, Convergence
+from tests.lab.docker_images import CONTEXTS, inspect, look
 from tests.lab.driver import Failed, run
 from tests.lab.registry import Registry
 
-CONTEXTS = Path("/var/tmp/strata-image")
 REGISTRY = "127.0.0.1:5017"
 
 
@@ -34,20 +34,6 @@ def _contexts():
 def registry(tmp_path_factory):
     with Registry(tmp_path_factory.mktemp("registry"), REGISTRY) as started:
         yield started
-
-
-def inspect(name: str) -> dict | None:
-    done = subprocess.run(["docker", "image", "inspect", name], capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)[0] if done.returncode == 0 else None
-
-
-def look(name: str) -> dict | None:
-    found = inspect(name)
-    if found is None:
-        return None
-    labels = {key: value for key, value in (found["Config"]["Labels"] or {}).items() if not key.startswith("strata.")}
-    marks = [value for value in found["Config"]["Env"] or () if value.startswith("MARK=")]
-    return {"Labels": labels, "Marks": marks, "Layers": len(found["RootFS"]["Layers"])}
 
 
 def dangling() -> list[str]:
@@ -72,7 +58,41 @@ A = {"path": str(CONTEXTS / "a"), "args": {"MARK": "one"}, "labels": {"tier": "b
 B = {"path": str(CONTEXTS / "b"), "labels": {"tier": "front"}}
 
 
-class TestDockerImage(Convergence):
+class Built(Convergence):
+    """Whoever builds it."""
+
+    builder: str
+
+    @property
+    def name(self) -> str:
+        return self.case.name
+
+    def test_options_of_a_build_reach_the_builder(self):
+        kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
+        path = context(CONTEXTS / "options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
+        build = {
+            "path": path,
+            "builder": self.builder,
+            "target": "built",
+            "network": "none",
+            "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"},
+        }
+        self.apply({"build": build})
+        hosts = run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/hosts")
+        rows = [line.split() for line in hosts.splitlines()]
+        assert (["192.0.2.7", "db"] in rows, ["2001:db8::7", "six"] in rows) == (True, True)
+
+    def test_a_build_that_fails_says_its_last_lines_and_leaves_what_was_there(self):
+        self.apply(self.case.a)
+        image = inspect(self.name)["Id"]
+        wrong = context(CONTEXTS / "wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
+        with pytest.raises(Failed, match=r"Building strata-test:1 failed: .*can't open '/not/there'"):
+            self.apply({"build": {"path": wrong, "network": "none", "builder": self.builder}})
+        assert inspect(self.name)["Id"] == image
+
+
+class TestDockerImage(Built):
+    builder = "buildkit"
     case = Case(
         kind="docker_image",
         info="docker_image_info",
@@ -88,14 +108,14 @@ class TestDockerImage(Convergence):
             "built upon under the same name": built_upon,
             "another image under its name": another_tagged,
         },
-        touches=("engines.docker_images.DockerImages.build", "engines.docker_images.DockerImages.sweep"),
+        touches=(
+            "engines.buildkit.BuildKit.build_kit",
+            "engines.docker_images.DockerImages.tag",
+            "engines.docker_images.DockerImages.sweep",
+        ),
         bad=(("source", "thin air"), ("tag", "a b"), ("load_path", "/nowhere"), ("nonsense", "1")),
         bad_names=("", "a/../b", "..", "-x", "x y", "Web"),
     )
-
-    @property
-    def name(self) -> str:
-        return self.case.name
 
     def test_built_again_when_what_is_in_its_context_changes_and_only_then(self):
         folder = Path(context(CONTEXTS / "changing", "one\n"))
@@ -117,28 +137,6 @@ class TestDockerImage(Convergence):
         assert dangling() == before, "what it replaced was left"
         (folder / "said").chmod(0o600)
         assert self.foretold(spec)["changed"]
-
-    def test_options_of_a_build_reach_the_builder(self):
-        kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
-        path = context(CONTEXTS / "options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
-        build = {
-            "path": path,
-            "target": "built",
-            "network": "none",
-            "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"},
-        }
-        self.apply({"build": build})
-        hosts = run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/hosts")
-        rows = [line.split() for line in hosts.splitlines()]
-        assert (["192.0.2.7", "db"] in rows, ["2001:db8::7", "six"] in rows) == (True, True)
-
-    def test_a_build_that_fails_says_its_last_lines_and_leaves_what_was_there(self):
-        self.apply(self.case.a)
-        image = inspect(self.name)["Id"]
-        wrong = context(CONTEXTS / "wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
-        with pytest.raises(Failed, match=r"Building strata-test:1 failed: .*can't open '/not/there'"):
-            self.apply({"build": {"path": wrong, "network": "none"}})
-        assert inspect(self.name)["Id"] == image
 
     def test_tags_and_archives(self, tmp_path):
         archive = tmp_path / "image.tar"
@@ -208,3 +206,19 @@ class TestDockerImage(Convergence):
             assert inspect(self.name) is not None
         finally:
             run("docker", "rm", "--force", "strata-user")
+
+
+class TestTheOlderBuilder(Built):
+    builder = "classic"
+    case = replace(
+        TestDockerImage.case,
+        a={"build": {**A, "builder": "classic"}},
+        b={"build": {**B, "builder": "classic"}},
+        touches=("engines.docker_images.DockerImages.build", "engines.docker_images.DockerImages.sweep"),
+    )
+
+    def test_what_the_other_one_made_is_left(self):
+        self.apply({"build": A})
+        self.unchanged(self.case.a)
+        assert self.foretold(self.case.b)["changed"]
+        self.unchanged({"build": B})
