@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
-from ..core import progress
+from ..core import files, progress
 from ..core.errors import StrataError
 from .docker import Docker, Document
 from .docker_build import parts
@@ -111,21 +110,8 @@ class DockerImages(Docker):
 
     def save(self, reference: str, path: str) -> None:
         """Write an image to a file, as ``docker save`` does; what was there stays until all of it is written."""
-        fresh = f"{path}.strata-next"
         progress.say(f"Saving {reference} to {path}")
-        with open(fresh, "wb") as file:
-
-            def write(client: Any) -> None:
-                for block in client.get_image(reference):
-                    try:
-                        file.write(block)
-                    except OSError as error:  # of the file, not of the daemon
-                        raise StrataError(f"could not write {path}: {error.strerror}", option="archive_path") from None
-
-            self._do(write)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
+        self._do(lambda client: files.stream(path, client.get_image(reference), "archive_path"))
 
     def tag(self, image: str, reference: str) -> None:
         repository, tag = parts(reference)

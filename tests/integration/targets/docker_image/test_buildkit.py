@@ -60,6 +60,7 @@ def overheard(tmp_path):
 def daemon_with_containerd():
     """A second daemon, which lets containerd store its images."""
     STORE.mkdir()
+    (STORE / "data").mkdir()
     (STORE / "daemon.json").write_text('{"features": {"containerd-snapshotter": true}}')
     places = ("--config-file=daemon.json", "--data-root=data", "--exec-root=/run/strata-containerd", "--pidfile=pid")
     apart = ("--containerd-namespace=strata", "--containerd-plugins-namespace=strata-plugins", "--bridge=none")

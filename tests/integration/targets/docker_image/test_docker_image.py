@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +19,9 @@ from tests.lab.contexts import context
 from tests.lab.convergence import Case, Convergence
 from tests.lab.docker_images import CONTEXTS, inspect, look
 from tests.lab.driver import Failed, run
-from tests.lab.registry import Registry
+from tests.lab.registry import DEPLOY_AND_CI, Registry
 
-REGISTRY = "127.0.0.1:5017"
+REGISTRY, REFUSING = "127.0.0.1:5017", "127.0.0.1:5018"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -195,6 +197,61 @@ class TestDockerImage(Built):
         assert self.apply({"force_source": True}, there)["changed"]
         assert inspect(there)["Config"]["Labels"]["tier"] == "back"
         self.apply({"state": "absent"}, f"{REGISTRY}/team/other:1")
+
+    def test_a_disk_that_is_full(self, tmp_path):
+        self.apply(self.case.a)
+        place = tmp_path / "full"
+        place.mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place))
+        try:
+            (place / "image.tar").write_text("of yesterday")
+            with pytest.raises(Failed, match=r"archive_path: could not be written: No space left on device"):
+                self.apply({**self.case.a, "archive_path": str(place / "image.tar")})
+            left = {path.name: path.read_text() for path in place.iterdir()}
+            assert left == {"image.tar": "of yesterday"}
+        finally:
+            run("umount", str(place))
+        with pytest.raises(Failed, match=r"archive_path: could not be written: No such file or directory"):
+            self.apply({**self.case.a, "archive_path": "/nowhere/image.tar"})
+
+    def test_a_registry_that_refuses(self, tmp_path):
+        there = f"{REFUSING}/team/web:1"
+        pushed = {**self.case.a, "repository": [there], "push": True}
+        tried = ((pushed, self.name), ({}, f"{REFUSING}/team/other:1"))
+        with Registry(tmp_path, REFUSING, DEPLOY_AND_CI):
+            for spec, name in tried:
+                with pytest.raises(Failed, match="no basic auth credentials"):
+                    self.apply(spec, name)
+        for spec, name in tried:
+            with pytest.raises(Failed, match="connection refused"):
+                self.apply(spec, name)
+        assert self.apply({**self.case.a, "repository": [there]})["changed"] is False, "what could be done is done"
+        self.apply({"state": "absent"}, there)
+
+    def test_two_builds_at_the_same_time(self):
+        path = context(CONTEXTS / "twice", "x\n")
+        before = dangling()
+        with ThreadPoolExecutor() as pool:
+            runs = [pool.submit(self.apply, {"build": {"path": path}}) for _turn in range(2)]
+        assert [one.result()["changed"] for one in runs] == [True, True]
+        self.unchanged({"build": {"path": path}})
+        assert dangling() == before
+
+    def test_the_engine_is_restarted_while_it_builds(self):
+        self.apply(self.case.a)
+        image = inspect(self.name)["Id"]
+        path = context(CONTEXTS / "long", "x\n", 'RUN ["/bin/busybox", "sleep", "3"]')
+        spec = {"build": {"path": path, "network": "none"}}
+        with ThreadPoolExecutor() as pool:
+            building = pool.submit(self.apply, spec)
+            time.sleep(1.5)
+            assert not building.done()
+            run("systemctl", "restart", "docker")
+            with pytest.raises(Failed, match=r"Building strata-test:1 failed"):
+                building.result()
+        assert inspect(self.name)["Id"] == image
+        assert self.foretold(spec)["changed"]
+        self.unchanged(spec)
 
     def test_one_that_a_container_was_made_from_is_refused(self):
         self.apply(self.case.a)
