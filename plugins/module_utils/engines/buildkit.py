@@ -47,6 +47,7 @@ _WORDS = {
 _LINE = re.compile(r"#\d+ (?P<said>\S.*)")
 _QUIET = re.compile(r"DONE |CACHED$|ERROR: |transferring |building with |sha256:\S+ done")
 _RULE = "------"
+_TIME = re.compile(r"\d+\.\d+ ")
 
 
 class BuildKit(DockerImages):
@@ -163,7 +164,7 @@ def _why(said: Sequence[str]) -> tuple[str, list[str]]:
     """
     errors = [line.partition("ERROR: ")[2] for line in said if line.startswith("ERROR: ")]
     rules = [place for place, line in enumerate(said) if line == _RULE]
-    words = [re.sub(r"^\d+\.\d+ ", "", line) for line in said[rules[0] + 1 : rules[1]]] if len(rules) > 1 else []
-    if not errors:
-        return (said[-1] if said else "buildx said nothing"), words
-    return errors[-1].replace("failed to build: ", "").replace("failed to solve: ", ""), words
+    words = said[rules[0] + 1 : rules[1]] if len(rules) > 1 else []
+    spoken = [_TIME.sub("", line) if _TIME.match(line) else line.strip("> ").rstrip(":") for line in words]
+    wrong = errors[-1] if errors else said[-1] if said else "buildx said nothing"
+    return wrong.replace("failed to build: ", "").replace("failed to solve: ", ""), [line for line in spoken if line]

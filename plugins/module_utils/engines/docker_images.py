@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from ..core import files, progress
 from ..core.errors import StrataError
-from .docker import Docker, Document
+from .docker import NO_ROOM, Docker, Document
 from .docker_build import parts
 
 _LAST_LINES = 12
@@ -20,7 +20,7 @@ _WAYS_OUT = (
         "requires BuildKit",
         "Install docker-buildx-plugin from Docker, or the package docker-buildx, and let build.builder be",
     ),
-    ("no space left on device", "Make room: docker_prune takes away what nothing uses"),
+    NO_ROOM,
 )
 
 

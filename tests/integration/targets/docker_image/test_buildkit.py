@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -23,8 +24,8 @@ from tests.lab.driver import Failed, call, run
 TOKEN = "s3cr3t-of-the-build"
 PLUGIN = Path("/usr/libexec/docker/cli-plugins/docker-buildx")
 OWN_PLUGIN = Path("~/.docker/cli-plugins/docker-buildx").expanduser()
-STORE = Path("/var/tmp/strata-containerd")
-STORED = "unix:///run/strata-containerd.sock"
+STORE = Path("/var/tmp/strata-another")
+ANOTHER = "unix:///run/strata-another.sock"
 READ = "RUN --mount=type=secret,id={id} " + json.dumps(["/bin/busybox", "sh", "-c", "wc -c </run/secrets/{id} >/{id}"])
 
 
@@ -56,29 +57,37 @@ def overheard(tmp_path):
     OWN_PLUGIN.unlink()
 
 
-@pytest.fixture
-def daemon_with_containerd():
-    """A second daemon, which lets containerd store its images."""
-    STORE.mkdir()
-    (STORE / "data").mkdir()
-    (STORE / "daemon.json").write_text('{"features": {"containerd-snapshotter": true}}')
-    places = ("--config-file=daemon.json", "--data-root=data", "--exec-root=/run/strata-containerd", "--pidfile=pid")
+@contextlib.contextmanager
+def another_daemon(features: dict, room: str | None = None):
+    """A second daemon.
+
+    Args:
+        features: What it is to do otherwise.
+        room: The size of the disk that it has for itself.
+    """
+    data = STORE / "data"
+    data.mkdir(parents=True)
+    if room is not None:
+        run("mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(data))
+    (STORE / "daemon.json").write_text(json.dumps({"features": features}))
+    places = ("--config-file=daemon.json", f"--data-root={data}", "--exec-root=/run/strata-another", "--pidfile=pid")
     apart = ("--containerd-namespace=strata", "--containerd-plugins-namespace=strata-plugins", "--bridge=none")
     quiet = ("--containerd=/run/containerd/containerd.sock", "--iptables=false", "--ip6tables=false")
     with open(STORE / "log", "w") as log:
-        server = subprocess.Popen(
-            ["dockerd", f"--host={STORED}", *places, *apart, *quiet], cwd=STORE, stdout=log, stderr=log
-        )
+        argv = ["dockerd", f"--host={ANOTHER}", *places, *apart, *quiet]
+        server = subprocess.Popen(argv, cwd=STORE, stdout=log, stderr=log)
     try:
         end = time.monotonic() + 60
-        while subprocess.run(["docker", "--host", STORED, "info"], capture_output=True, check=False).returncode:
+        while subprocess.run(["docker", "--host", ANOTHER, "info"], capture_output=True, check=False).returncode:
             assert server.poll() is None, (STORE / "log").read_text()
             assert time.monotonic() < end, (STORE / "log").read_text()
             time.sleep(0.2)
-        yield STORED
+        yield
     finally:
         server.terminate()
         server.wait()
+        if room is not None:
+            run("umount", str(data))
         shutil.rmtree(STORE)
 
 
@@ -206,9 +215,13 @@ class TestBuildKit(Harness):
                 self.apply({"build": {"path": path}})
         self.apply({"build": {"path": path, "network": "none"}})
 
-    def test_one_name_for_several_platforms(self, daemon_with_containerd, tmp_path):
+    def test_one_name_for_several_platforms(self, tmp_path):
+        with another_daemon({"containerd-snapshotter": True}):
+            self._several_platforms(tmp_path)
+
+    def _several_platforms(self, tmp_path):
         def docker(*argv: str) -> str:
-            return run("docker", "--host", daemon_with_containerd, *argv)
+            return run("docker", "--host", ANOTHER, *argv)
 
         archive = tmp_path / "image.tar"
         build = {
@@ -216,7 +229,7 @@ class TestBuildKit(Harness):
             "platform": "linux/arm64,linux/amd64",
             "outputs": [{"type": "oci", "dest": str(archive)}],
         }
-        spec = {"name": self.name, "docker_host": daemon_with_containerd, "build": build}
+        spec = {"name": self.name, "docker_host": ANOTHER, "build": build}
         assert call("docker_image", spec, check=True)["changed"]
         assert call("docker_image", spec)["changed"]
         assert call("docker_image", spec)["changes"] == []
@@ -232,3 +245,12 @@ class TestBuildKit(Harness):
         assert docker("images", "--all", "--quiet").split() == [docker("images", "--quiet", self.name)]
         assert call("docker_image", {**spec, "build": None, "state": "absent"})["changed"]
         assert docker("images", "--all", "--quiet") == ""
+
+    def test_a_disk_that_is_full(self):
+        path = context(CONTEXTS / "big", "x\n")
+        with open(CONTEXTS / "big" / "more", "wb") as file:
+            file.write(os.urandom(10 << 20))
+        with another_daemon({}, room="12m"):
+            for builder in ("buildkit", "classic"):
+                with pytest.raises(Failed, match=r"no space left on device.*docker_prune"):
+                    self.apply({"docker_host": ANOTHER, "build": {"path": path, "builder": builder}})

@@ -241,11 +241,12 @@ class TestDockerImage(Built):
         self.apply(self.case.a)
         image = inspect(self.name)["Id"]
         path = context(CONTEXTS / "long", "x\n", 'RUN ["/bin/busybox", "sleep", "3"]')
-        spec = {"build": {"path": path, "network": "none"}}
+        spec = {"build": {"path": path, "network": "none", "nocache": True}}
         with ThreadPoolExecutor() as pool:
             building = pool.submit(self.apply, spec)
-            time.sleep(1.5)
-            assert not building.done()
+            while not run("pgrep", "--full", "^/bin/busybox sleep 3", check=False):
+                assert not building.done(), building.result()
+                time.sleep(0.05)
             run("systemctl", "restart", "docker")
             with pytest.raises(Failed, match=r"Building strata-test:1 failed"):
                 building.result()
