@@ -31,7 +31,7 @@ _OUT_OF_CACHE = {"nocache": None, "pull": None}
 class DockerImage(Image):
     kind = "docker_image"
     fields = image_fields(
-        Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),
+        Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)),
         Field("outputs", TEXTS, effect=Effect.LIVE, role=Role.DERIVED),
         build=(
             Field("builder", TEXT, choices=("auto", "buildkit", "classic")),
