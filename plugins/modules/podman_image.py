@@ -68,7 +68,13 @@ options:
         description: The size of C(/dev/shm) while building, as V(128M).
         type: str
       cache_from:
-        description: Images whose layers may be taken from the cache.
+        description:
+          - Repositories, without a tag, whose layers may be taken, as O(build.cache_to) left them there.
+        type: list
+        elements: str
+      cache_to:
+        description:
+          - Repositories, without a tag, that the layers of each step are pushed to.
         type: list
         elements: str
       etc_hosts:

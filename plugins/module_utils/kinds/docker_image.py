@@ -36,7 +36,6 @@ class DockerImage(Image):
         build=(
             Field("builder", TEXT, choices=("auto", "buildkit", "classic")),
             Field("ssh", TEXTS),
-            Field("cache_to", TEXTS),
             Field("outputs", _OUTPUTS),
         ),
         references=names(docker_build.familiar),

@@ -58,6 +58,7 @@ BUILD = (
     Field("platform", Codec(_parse_platforms, "list", list, "str")),
     Field("shm_size", SIZE),
     Field("cache_from", TEXTS),
+    Field("cache_to", TEXTS),
     Field("etc_hosts", OPTIONS),
     Field("secrets", SECRETS, public=True),
     Field("nocache", BOOL),

@@ -108,6 +108,8 @@ class PodmanImage(Image):
     def for_builder(self, build: Mapping[str, Any]) -> dict[str, Any]:
         return {
             **super().for_builder(build),
+            "cacheto": list(build.get("cache_to", ())),
+            "tlsVerify": None if self._verify is None else str(self._verify).lower(),
             "outputformat": podman_images.FORMATS[build.get("format", "docker")],
             "secrets": [f"id={one['id']},src={_BESIDE}{one['id']}" for one in build.get("secrets", ())],
         }

@@ -20,8 +20,10 @@ from tests.lab.contexts import context
 from tests.lab.convergence import Case, Harness
 from tests.lab.docker_images import CONTEXTS, inspect, look
 from tests.lab.driver import Failed, call, run
+from tests.lab.registry import Registry
 
 TOKEN = "s3cr3t-of-the-build"
+REGISTRY = "127.0.0.1:5023"
 PLUGIN = Path("/usr/libexec/docker/cli-plugins/docker-buildx")
 OWN_PLUGIN = Path("~/.docker/cli-plugins/docker-buildx").expanduser()
 STORE = Path("/var/tmp/strata-another")
@@ -199,6 +201,30 @@ class TestBuildKit(Harness):
         ):
             with pytest.raises(Failed, match=said):
                 self.apply({"build": {**build, **worse}}, check=True)
+
+    def test_a_cache_in_a_registry(self, tmp_path):
+        """A step that makes something else each time tells whether it was run again."""
+        there = f"{REGISTRY}/team/cached:1"
+        step = ["/bin/busybox", "cp", "/proc/sys/kernel/random/uuid", "/made"]
+        build = {"path": context(CONTEXTS / "cached", "x\n", "RUN " + json.dumps(step)), "network": "none"}
+        pushed = {"build": {**build, "cache_to": ["type=inline"]}, "repository": [there], "push": True}
+
+        def made() -> str:
+            return run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/made")
+
+        def forgotten() -> None:
+            run("docker", "rmi", self.name, there)
+            run("docker", "builder", "prune", "--all", "--force")
+
+        with Registry(tmp_path, REGISTRY):
+            self.apply(pushed)
+            first = made()
+            forgotten()
+            self.apply({"build": {**build, "cache_from": [there]}, "repository": [there]})
+            assert made() == first
+            forgotten()
+            self.apply({"build": build})
+            assert made() != first
 
     def test_a_host_without_buildx(self):
         path = context(CONTEXTS / "without", "x\n")

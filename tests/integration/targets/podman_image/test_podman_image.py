@@ -210,6 +210,18 @@ class TestPodmanImage(Convergence):
         self.unchanged({"build": {"path": path}})
         assert dangling() == before
 
+    def test_a_cache_in_a_registry(self, registry):
+        """A step that is done again makes an image of another time, and so of another ID."""
+        cache = f"{REGISTRY}/team/cache"
+        build = {"path": context(CONTEXTS / "cached", "cached\n"), "cache_to": [cache], "cache_from": [cache]}
+        layers = {}
+        for turn, more in enumerate((build, build, {**build, "cache_from": [], "cache_to": []})):
+            self.apply({"build": more, "tls_verify": False})
+            layers[turn] = inspect(self.name)["History"][:-1]
+            run("podman", "rmi", f"localhost/{self.name}")
+        assert registry.tags("team/cache")
+        assert layers[0] == layers[1] != layers[2]
+
     def test_one_that_a_container_was_made_from_is_refused(self):
         self.apply(self.case.a)
         image = inspect(self.name)["Id"]
