@@ -218,7 +218,9 @@ class TestPodmanImage(Convergence):
         for turn, more in enumerate((build, build, {**build, "cache_from": [], "cache_to": []})):
             self.apply({"build": more, "tls_verify": False})
             layers[turn] = inspect(self.name)["History"][:-1]
-            run("podman", "rmi", f"localhost/{self.name}")
+            kept = run("podman", "images", "--quiet", "--filter", f"reference={cache}").split()
+            run("podman", "rmi", f"localhost/{self.name}", *kept)
+            run("podman", "image", "prune", "--force", "--build-cache")
         assert registry.tags("team/cache")
         assert layers[0] == layers[1] != layers[2]
 
