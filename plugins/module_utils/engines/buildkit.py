@@ -72,6 +72,21 @@ class BuildKit(DockerImages):
         """Whether containerd stores its images: only so one name can stand for images of several platforms."""
         return any(_CONTAINERD in row for row in self.info().get("DriverStatus") or ())
 
+    def steps(self, image: str) -> str:
+        """How many steps made an image.
+
+        Of one of another platform containerd doesn't unpack anything, and then the daemon can't tell its history, but
+        what its layers are.
+        """
+        try:
+            return str(len(self.history(image)))
+        except StrataError as error:
+            if "does not exist" not in error.message:
+                raise
+        self.forget_images()
+        found = self.image(image) or {}
+        return f"{len(found['RootFS']['Layers'])} layers"
+
     def build_kit(
         self,
         what: str,

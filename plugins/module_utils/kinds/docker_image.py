@@ -32,7 +32,7 @@ class DockerImage(Image):
     kind = "docker_image"
     fields = image_fields(
         Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)),
-        Field("outputs", TEXTS, effect=Effect.LIVE, role=Role.DERIVED),
+        Field("outputs", TEXTS, effect=Effect.LIVE, role=Role.DERIVED, default=()),
         build=(
             Field("builder", TEXT, choices=("auto", "buildkit", "classic")),
             Field("ssh", TEXTS),
@@ -113,6 +113,10 @@ class DockerImage(Image):
         there = tuple(place for place in places if state.exists and _noted(place) == (state.facts["id"], _shape(place)))
         return replace(state, config={**state.config, "outputs": there})
 
+    def is_last(self, engine: BuildKit, state: State) -> bool:
+        steps = state.config["steps"]
+        return super().is_last(engine, state) if steps is None else engine.steps(state.facts["id"]) == str(steps)
+
     def _check_store(self, engine: BuildKit) -> None:
         """Whether the daemon's store has a place for what is to be built."""
         platforms = self.spec["build"].get("platform", ())
@@ -150,7 +154,7 @@ class DockerImage(Image):
         options = {**self._options(plan, guess), "cacheto": self.spec["build"].get("cache_to")}
         with self._context(engine) as context:
             image = engine.build_kit(what, context, options, secrets)
-            steps = str(len(engine.history(image)))
+            steps = engine.steps(image)
             if steps != guess:
                 again = {**self._options(plan, steps), "cacheto": options["cacheto"], **_OUT_OF_CACHE}
                 image = engine.build_kit(what, context, again, secrets)

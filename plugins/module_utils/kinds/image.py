@@ -216,13 +216,9 @@ class Image(Resource):
             config["pushed"] = tuple(place for place in self.places() if self.is_pushed(engine, place, state))
         return replace(state, config=config, facts={**state.facts, "wanted": wanted})
 
-    def is_last(self, engine: DockerImages, state: State) -> bool:
+    def is_last(self, engine: Any, state: State) -> bool:
         """Whether its labels are the last steps of what made it, and not inherited from what it was built upon."""
-        history = engine.history(state.facts["id"])
-        steps = state.config["steps"]
-        if steps is not None:
-            return len(history) == int(steps)
-        for step in history:
+        for step in engine.history(state.facts["id"]):
             made_by = str(step.get("CreatedBy"))
             if " LABEL " not in made_by:  # the builder gives the labels of a build at its end, one a step
                 return False

@@ -23,8 +23,9 @@ class Daemon:
 
     has_buildx, stores_in_containerd = True, False
 
-    def __init__(self, labels: dict | None = None, steps: int = 3) -> None:
-        self.labels, self.steps = labels, steps
+    def __init__(self) -> None:
+        self.labels: dict | None = None
+        self.made_by = 3
         self.told: list[tuple] = []
 
     def images(self):
@@ -33,8 +34,8 @@ class Daemon:
     def containers(self):
         return []
 
-    def history(self, image):
-        return [{"CreatedBy": "COPY . / # buildkit"}] * self.steps
+    def steps(self, image):
+        return str(self.made_by)
 
     def build(self, reference, context, options):
         self.told.append(("build", reference))
@@ -140,7 +141,7 @@ def test_it_is_built_again_out_of_the_cache_where_the_number_of_steps_was_not_gu
 def test_one_with_more_steps_than_it_was_built_with_is_somebody_elses(context):
     daemon, resource = Daemon(), declared(context)
     resource.create(daemon, plan(daemon, resource))
-    daemon.steps += 1
+    daemon.made_by += 1
     assert {change.field for change in plan(daemon, resource).changes} == {"context"}
 
 
@@ -252,6 +253,18 @@ def test_a_build_that_fails_says_why_and_the_last_words_of_the_step(engine, tmp_
         "cat: can't open '/not/there': No such file or directory"
     )
     assert '--output="type=tar","dest=a"",b"' in (tmp_path / "arguments").read_text().splitlines()
+
+
+def test_one_of_another_platform_is_told_by_its_layers(engine, monkeypatch):
+    def refused(_image):
+        raise StrataError("Docker refused: snapshot sha256:1 does not exist: not found")
+
+    engine._images = {}
+    monkeypatch.setattr(engine, "image", lambda _image: {"RootFS": {"Layers": ["sha256:1", "sha256:2"]}})
+    monkeypatch.setattr(engine, "history", lambda _image: [{}, {}, {}])
+    assert engine.steps("web:1") == "3"
+    monkeypatch.setattr(engine, "history", refused)
+    assert engine.steps("web:1") == "2 layers"
 
 
 def test_where_containerd_stores_images(engine):

@@ -269,6 +269,10 @@ class TestBuildKit(Harness):
         assert call("docker_image", spec)["changes"] == []
         assert json.loads(docker("image", "inspect", self.name))[0]["Id"] != image
         assert docker("images", "--all", "--quiet").split() == [docker("images", "--quiet", self.name)]
+        foreign = {**spec, "build": {"path": build["path"], "platform": ["linux/arm64"]}}
+        assert call("docker_image", foreign)["changed"]
+        assert json.loads(docker("image", "inspect", self.name))[0]["Architecture"] == "arm64"
+        assert call("docker_image", foreign)["changes"] == []
         assert call("docker_image", {**spec, "build": None, "state": "absent"})["changed"]
         assert docker("images", "--all", "--quiet") == ""
 
