@@ -13,4 +13,5 @@ options:
       - Where the daemon listens.
     type: str
     default: unix:///var/run/docker.sock
+    aliases: [docker_url]
 """

@@ -14,8 +14,8 @@ description:
   - Builds an image, loads it from an archive or pulls it, gives it further tags, pushes it, saves it, and removes it.
   - A build is repeated when what is in its context changes, or an option that has a say in the result. Digests of both
     are labels of the image. What C(.dockerignore) leaves out doesn't count, and neither do times and owners of files.
-  - It builds with the builder that is part of the daemon. What only BuildKit has, such as C(RUN --mount=type=secret),
-    is not available.
+  - It builds with BuildKit where the plugin buildx of Docker's command line is installed, else with the older builder;
+    both are part of the daemon.
 extends_documentation_fragment:
   - strata.virt.image
   - strata.virt.over_docker
@@ -23,6 +23,8 @@ extends_documentation_fragment:
 requirements:
   - Docker 20.10 or newer
   - The Python library C(docker) on the managed host (python3-docker)
+  - Docker's plugin buildx 0.10 or newer on the managed host for what only BuildKit has (docker-buildx-plugin from
+    Docker, docker-buildx of Debian)
 options:
   source:
     description:
@@ -52,15 +54,87 @@ options:
         description: Labels of the image.
         type: dict
       network:
-        description: The network of C(RUN).
+        description:
+          - The network of C(RUN). With BuildKit V(default), V(none) or V(host), else also one of the daemon's by name.
         type: str
       platform:
-        description: The platform to build for, as V(linux/arm64).
-        type: str
-      cache_from:
-        description: Images whose layers may be taken from the cache.
+        description:
+          - The platforms to build for, as V(linux/arm64). Several of them take BuildKit and a daemon whose images
+            containerd stores.
         type: list
         elements: str
+      shm_size:
+        description: The size of C(/dev/shm) while building, as V(128M).
+        type: str
+      builder:
+        description:
+          - V(buildkit), or V(classic), the older builder. V(auto), as it is where it is not given, is what
+            C(docker build) does - BuildKit where buildx is installed, else the older one. What only one of them has
+            decides by itself - O(build.secrets), O(build.ssh), O(build.cache_to), O(build.outputs) and several of
+            O(build.platform) for BuildKit, a network of the daemon's in O(build.network) for the older one.
+        type: str
+        choices: [auto, buildkit, classic]
+      secrets:
+        description:
+          - What C(RUN --mount=type=secret) may read. Neither the image nor its history has it.
+          - Another content alone doesn't build again.
+        type: list
+        elements: dict
+        suboptions:
+          id:
+            description: Its name, and that of the file below C(/run/secrets).
+            type: str
+            required: true
+          type:
+            description: Whether it is in a file of the managed host, in the environment of the module, or given here.
+            type: str
+            choices: [file, env, value]
+            required: true
+          src:
+            description: The file, with O(build.secrets[].type=file).
+            type: str
+          env:
+            description: The variable, with O(build.secrets[].type=env).
+            type: str
+          value:
+            description: The secret itself, with O(build.secrets[].type=value).
+            type: str
+      ssh:
+        description:
+          - What C(RUN --mount=type=ssh) may log in with, as C(docker build --ssh) takes it - V(default) for the agent
+            of the user that runs the module, V(default=/root/.ssh/id_ed25519) for a key on the managed host.
+        type: list
+        elements: str
+      cache_from:
+        description:
+          - Images whose layers may be taken from the cache. BuildKit takes them from what V(type=inline) of
+            O(build.cache_to) left there, and other places, too, in the words of C(docker build --cache-from).
+        type: list
+        elements: str
+      cache_to:
+        description:
+          - Where BuildKit leaves what O(build.cache_from) can take, in the words of C(docker build --cache-to).
+            V(type=inline) is in the image itself; the others take a daemon whose images containerd stores.
+        type: list
+        elements: str
+      outputs:
+        description:
+          - Where else BuildKit puts what it built. Written with each build, and again where it isn't there any more or
+            is another image's. Files of a folder that are changed or removed later aren't seen.
+        type: list
+        elements: dict
+        suboptions:
+          type:
+            description:
+              - V(local) and V(tar) for the files of the image, in a folder or in an archive, V(oci) for the image
+                itself, which takes a daemon whose images containerd stores.
+            type: str
+            choices: [local, tar, oci]
+            required: true
+          dest:
+            description: The folder or the archive on the managed host.
+            type: str
+            required: true
       etc_hosts:
         description: Further names and addresses in C(/etc/hosts) while building.
         type: dict

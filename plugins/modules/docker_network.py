@@ -28,6 +28,7 @@ options:
       - The network.
     type: str
     required: true
+    aliases: [network_name]
   state:
     description:
       - V(present) makes and repairs it, V(absent) removes it.

@@ -61,10 +61,20 @@ options:
         description: The network of C(RUN), V(none), V(host) or a network's name. One of its own where it is not given.
         type: str
       platform:
-        description: The platform to build for, as V(linux/arm64).
+        description: The platform to build for, as V(linux/arm64). One; several are an error.
+        type: list
+        elements: str
+      shm_size:
+        description: The size of C(/dev/shm) while building, as V(128M).
         type: str
       cache_from:
-        description: Images whose layers may be taken from the cache.
+        description:
+          - Repositories, without a tag, whose layers may be taken, as O(build.cache_to) left them there.
+        type: list
+        elements: str
+      cache_to:
+        description:
+          - Repositories, without a tag, that the layers of each step are pushed to.
         type: list
         elements: str
       etc_hosts:

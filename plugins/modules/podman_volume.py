@@ -50,8 +50,9 @@ options:
     description:
       - Whether it is made anew, empty. V(never) tells of changes in RV(restart_required), V(if_needed) makes it anew
         for them, and V(always) even if nothing changed. A volume that a container has mounted is refused.
+      - V(options-changed) is another word for V(if_needed).
     type: str
-    choices: [never, if_needed, always]
+    choices: [never, if_needed, always, options-changed]
     default: never
   keep:
     description:

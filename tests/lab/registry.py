@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 import urllib.error
@@ -58,6 +59,11 @@ class Registry:
             return None
         except OSError:
             return "no answer"
+
+    def tags(self, repository: str) -> list[str]:
+        """What it has in a repository."""
+        with urllib.request.urlopen(f"http://{self._reached}/v2/{repository}/tags/list", timeout=30) as answer:
+            return sorted(json.load(answer)["tags"] or ())
 
 
 DEPLOY_AND_CI = """\

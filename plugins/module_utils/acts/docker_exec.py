@@ -13,7 +13,7 @@ from ..engines.docker import DEFAULT
 from ..engines.docker_inside import DockerInside
 from . import container_exec
 
-FIELDS = (*container_exec.FIELDS, Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT))
+FIELDS = (*container_exec.FIELDS, Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)))
 
 
 def run(spec: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def _parse_filters(values: Mapping[Any, Any]) -> dict[str, list[str]]:
 _FILTERS = Codec(_parse_filters, "dict", dict)
 
 FIELDS = (
-    Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),
+    Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)),
     Field("containers_all", BOOL, given=False),
     *(Field(sort, BOOL, given=False) for sort in _BRIEF),
     *(Field(f"{sort}_filters", _FILTERS) for sort in _BRIEF),

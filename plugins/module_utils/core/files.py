@@ -10,7 +10,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .errors import StrataError
 
@@ -57,6 +57,50 @@ def write(path: str, text: str | bytes, mode: int | None = None, *, owned_by: st
         _sync(folder)
     except OSError as error:
         raise StrataError(f"could not write {path}: {error.strerror}") from None
+
+
+def stream(path: str, blocks: Iterable[bytes], option: str) -> None:
+    """Replace a file by what comes block by block; what was there stays until all of it is written.
+
+    What had come is taken away again where it doesn't go on, be it for want of room.
+
+    Args:
+        path: The file.
+        blocks: What it is to hold. What goes wrong with them is raised as it is.
+        option: The option that named it.
+
+    Raises:
+        StrataError: The file system refused (full, read-only, no permission).
+    """
+    fresh = f"{path}.strata-next"
+    try:
+        with _refused(path, option):
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            for block in blocks:
+                with _refused(path, option):
+                    left = memoryview(block)
+                    while left:
+                        left = left[os.write(handle, left) :]
+            with _refused(path, option):
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        with _refused(path, option):
+            os.replace(fresh, path)
+            _sync(os.path.dirname(path))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
+        raise
+
+
+@contextlib.contextmanager
+def _refused(path: str, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StrataError(f"could not be written: {error.strerror}", option=option, value=path) from None
 
 
 def remove(path: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from typing import IO
 
 from . import command
 from .errors import StrataError
@@ -35,6 +36,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     handles: Sequence[int] = (),
+    stdin: IO[bytes] | None = None,
 ) -> None:
     """Run a program that takes long, and say where it is by what it prints.
 
@@ -43,6 +45,7 @@ def run(
         tell: Makes a line for the user from a line of the program's; None: nothing worth saying.
         env: Variables on top of the environment.
         handles: Open files that it inherits.
+        stdin: A file that it reads; nothing where it isn't given.
 
     Raises:
         StrataError: The program failed; the message ends with its last lines.
@@ -51,7 +54,7 @@ def run(
     # AnsibleModule.run_command returns when all is over, which is too late to tell.
     with subprocess.Popen(  # pylint: disable=ansible-bad-function
         list(argv),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin or subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=command.environment(env),

@@ -9,7 +9,6 @@ the labels of containers tell what they were made from.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,19 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import command, progress
-from ..core.errors import StrataError
+from . import docker_plugins
 from .docker_images import DockerImages
 
 Model = Mapping[str, Any]
 """A project as ``docker compose config --format json`` renders it."""
 
-_PLUGINS = (  # where the command line of Docker looks for it (docs.docker.com/engine/extend/cli_plugins)
-    "~/.docker/cli-plugins",
-    "/usr/local/lib/docker/cli-plugins",
-    "/usr/local/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-)
 _TOLD = ("Pulling", "Pulled", "Building", "Built", "Creating", "Starting", "Recreate", "Waiting", "Healthy", "#")
 
 
@@ -128,18 +120,7 @@ class Compose(DockerImages):
 
     @staticmethod
     def _program() -> str:
-        """The plugin itself, which also runs alone: the command line would only start it."""
-        for folder in _PLUGINS:
-            path = os.path.join(os.path.expanduser(folder), "docker-compose")
-            if os.access(path, os.X_OK):
-                return path
-        found = command.find("docker-compose")
-        if found is None:
-            raise StrataError(
-                "Docker Compose is not installed on this host",
-                hint="Install docker-compose-plugin from Docker, or the package docker-compose",
-            )
-        return found
+        return docker_plugins.need("docker-compose", "Docker Compose", "docker-compose-plugin", "docker-compose")
 
 
 def _told(line: str) -> str | None:

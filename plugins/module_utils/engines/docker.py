@@ -337,7 +337,10 @@ def _left_out(answer: Document) -> list[str]:
     return [said for said in answer.get("Warnings") or () if "discarded" in said.lower()]
 
 
+NO_ROOM = ("no space left on device", "Make room: docker_prune takes away what nothing uses")
+
 _WAYS_OUT = (
+    NO_ROOM,
     ("401 Unauthorized", "Check username and password"),
     ("port is already allocated", "Another container publishes that port: docker ps shows which"),
     ("address already in use", "Another program listens there: ss -ltnup shows which"),

@@ -120,9 +120,14 @@ def pack(
     def rooted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = "root"
+        entry.mtime = int(entry.mtime)
         return entry
 
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        # BuildKit tells a tar by its first block, which has to do alone: none of a long name (buildx: isArchive).
+        top = tarfile.TarInfo(".")
+        top.type, top.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(top)
         for path in paths(context, recipe, ignored_by):
             place = os.path.join(context, path)
             mode = os.lstat(place).st_mode

@@ -6,16 +6,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
-from ..core import progress
+from ..core import files, progress
 from ..core.errors import StrataError
-from .docker import Docker, Document
+from .docker import NO_ROOM, Docker, Document
 from .docker_build import parts
 
 _LAST_LINES = 12
+_WAYS_OUT = (
+    (
+        "requires BuildKit",
+        "Install docker-buildx-plugin from Docker, or the package docker-buildx, and let build.builder be",
+    ),
+    NO_ROOM,
+)
 
 
 def _logged_in(client: Any) -> Any:
@@ -104,21 +110,8 @@ class DockerImages(Docker):
 
     def save(self, reference: str, path: str) -> None:
         """Write an image to a file, as ``docker save`` does; what was there stays until all of it is written."""
-        fresh = f"{path}.strata-next"
         progress.say(f"Saving {reference} to {path}")
-        with open(fresh, "wb") as file:
-
-            def write(client: Any) -> None:
-                for block in client.get_image(reference):
-                    try:
-                        file.write(block)
-                    except OSError as error:  # of the file, not of the daemon
-                        raise StrataError(f"could not write {path}: {error.strerror}", option="archive_path") from None
-
-            self._do(write)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
+        self._do(lambda client: files.stream(path, client.get_image(reference), "archive_path"))
 
     def tag(self, image: str, reference: str) -> None:
         repository, tag = parts(reference)
@@ -175,9 +168,15 @@ class DockerImages(Docker):
 
         wrong = self._do(work)
         if wrong is not None:
-            words = "; ".join(said[-_LAST_LINES:])
-            last = f"; its last words: {words}" if words else ""
-            raise StrataError(f"{what} failed: {wrong.strip().rstrip('.')}{last}")
+            raise failed(what, wrong, said)
+
+
+def failed(what: str, wrong: str, said: Sequence[str]) -> StrataError:
+    """Of something that takes long: why it failed, and its last words."""
+    words = "; ".join(said[-_LAST_LINES:])
+    last = f"; its last words: {words}" if words else ""
+    hint = next((way for part, way in _WAYS_OUT if part in wrong), None)
+    return StrataError(f"{what} failed: {wrong.strip().rstrip('.')}{last}", hint=hint)
 
 
 def _amount(layers: dict[str, tuple[int, int]], event: Document) -> str | None:

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import IO, Any
 
-from ..core import command, progress
+from ..core import command, files, progress
 from ..core.errors import StrataError
 from . import docker_build
 from .podman import Document, Podman, refusal
@@ -138,20 +137,11 @@ class PodmanImages(Podman):
 
     def save(self, reference: str, path: str) -> None:
         """Write an image to a file, as ``docker save`` does; what was there stays until all of it is written."""
-        fresh = f"{path}.strata-next"
         progress.say(f"Saving {reference} to {path}")
         answer = self._exchange("GET", f"/images/{whole(reference)}/get", {"format": "docker-archive"}, timeout=None)
         if answer.status >= 400:
             raise refusal(answer.read())
-        with open(fresh, "wb") as file:
-            for block in iter(lambda: answer.read(1 << 20), b""):
-                try:
-                    file.write(block)
-                except OSError as error:
-                    raise StrataError(f"could not write {path}: {error.strerror}", option="archive_path") from None
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
+        files.stream(path, iter(lambda: answer.read(1 << 20), b""), "archive_path")
 
     def tag(self, image: str, reference: str) -> None:
         repository, tag = docker_build.parts(whole(reference))

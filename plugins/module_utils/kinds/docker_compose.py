@@ -18,7 +18,7 @@ from .compose_fields import compose_fields
 class DockerCompose(ComposeProject):
     kind = "docker_compose"
     family = "docker"
-    fields = compose_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT))
+    fields = compose_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)))
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Compose:

@@ -16,7 +16,7 @@ from .container_copy import ContainerCopy, copy_fields
 
 class DockerContainerCopy(ContainerCopy):
     kind = "docker_container_copy"
-    fields = copy_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT))
+    fields = copy_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)))
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> DockerInside:

@@ -77,7 +77,7 @@ POLICY = (
     _policy("recreate", _word("never", "if_needed", "always", true="always", false="if_needed"), "if_needed"),
     _policy("restart", _word("never", "always", true="always", false="never"), "never"),
     policy.timeout(),
-    Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),
+    Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)),
     _policy("hardening", TEXT, choices=hardening.PROFILES),
     _policy("hardening_exceptions", WORDS),
     _policy("pull", _word("never", "missing", "always", true="always", false="missing"), "missing"),

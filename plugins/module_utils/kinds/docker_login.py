@@ -30,7 +30,7 @@ class DockerLogin(Login):
     sample = HUB
     fields = login_fields(
         registry,
-        Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),
+        Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)),
         Field("config_path", LINE, role=Role.CONNECT, given=CONFIG, aliases=("dockercfg_path",)),
         given=HUB,
     )

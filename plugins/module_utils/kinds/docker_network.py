@@ -20,7 +20,7 @@ class DockerNetwork(Network):
     own = ("bridge", "host", "none")
     whose = "the daemon's"
     fields = network_fields(
-        (Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT),),
+        (Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)),),
         ipam=(Field("ipam_driver_options", OPTIONS, "IPAM.Options", default={}),),
         more=(
             Field("attachable", BOOL, "Attachable", default=False),

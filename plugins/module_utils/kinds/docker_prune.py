@@ -32,7 +32,7 @@ class DockerPrune(Prune):
     sorts = (*Prune.sorts, "builder_cache")
     yard = DockerYard
     fields = (
-        Field("docker_host", LINE, role=Role.NAME, given=DEFAULT),
+        Field("docker_host", LINE, role=Role.NAME, given=DEFAULT, aliases=("docker_url",)),
         *USUAL,
         *asked("builder_cache"),
         Field("builder_cache_all", BOOL, role=Role.POLICY, given=False),

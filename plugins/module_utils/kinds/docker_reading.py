@@ -53,12 +53,14 @@ def _read(engine: Docker, name: str, found: Mapping[str, str], places: Places) -
     left = {name + end: found[name + end] for end in (NEXT, PREVIOUS) if name + end in found}
     document = engine.inspect(found[name]) if name in found else None
     old = engine.inspect(left[name + PREVIOUS]) if name + PREVIOUS in left else None
+    # Any of them may be gone by the time that it is looked at, or was taken away by somebody else before.
+    new = engine.inspect(left[name + NEXT]) if name + NEXT in left else None
     if document is None:
-        document, new = old, engine.inspect(left[name + NEXT]) if left else None
+        document = old
     elif old is not None:
         new = document
     else:
-        old, new = document, engine.inspect(left[name + NEXT]) if left else None
+        old = document
     if document is None:
         return State(facts={"leftovers": left}) if left else None
     state = _observed(engine, document, places)

@@ -15,7 +15,7 @@ from .volume import Volume, volume_fields
 
 class DockerVolume(Volume):
     kind = "docker_volume"
-    fields = volume_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT))
+    fields = volume_fields(Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",)))
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Docker:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from ..core import policy
-from ..core.codec import BOOL, LINE, PATH, TEXT, TEXTS, Codec
+from ..core.codec import BOOL, PATH, TEXT, Codec
 from ..core.errors import StrataError
 from ..core.field import Field, Role, structure
 from ..core.plan import Effect, Plan, State
@@ -19,11 +19,13 @@ from ..core.resource import Resource, Thing
 from ..engines import docker_build as words
 from ..engines.docker import OURS, Document, container_name
 from ..engines.docker_images import DockerImages, references
-from ..engines.docker_networks import OPTIONS
+from .image_build import BUILD, NO_MATTER, check_secrets, contents
 
 # Labels that a build gives. What is built upon the image has them, too: they only count under the name that they tell.
 OWNER, NAME = OURS + "image.owner", OURS + "image.name"
 CONTEXT, RECIPE = OURS + "image.context", OURS + "image.recipe"
+STEPS = OURS + "image.steps"
+"""How many steps made it, where the builder's history of it doesn't tell its labels."""
 
 _REFERENCE = re.compile(
     r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
@@ -44,13 +46,6 @@ def _parse_tag(value: Any) -> str:
     return text
 
 
-def _parse_inside(value: Any) -> str:
-    path = os.path.normpath(str(value))
-    if os.path.isabs(path) or path.split("/")[0] == "..":
-        raise ValueError("is outside of the context: name it relative to build.path")
-    return path
-
-
 def names(familiar: Callable[[str], str]) -> Codec:
     """A set of names of images."""
 
@@ -59,21 +54,6 @@ def names(familiar: Callable[[str], str]) -> Codec:
         return tuple(sorted({familiar(_parse_reference(value)) for value in listed}))
 
     return Codec(parse, "list", list, "str")
-
-
-BUILD = (
-    Field("path", PATH, required=True),
-    Field("dockerfile", Codec(_parse_inside)),
-    Field("args", OPTIONS),
-    Field("target", LINE),
-    Field("labels", OPTIONS),
-    Field("network", LINE),
-    Field("platform", LINE),
-    Field("cache_from", TEXTS),
-    Field("etc_hosts", OPTIONS),
-    Field("nocache", BOOL),
-    Field("pull", BOOL),
-)
 
 
 def _derived(name: str, effect: Effect = Effect.RECREATE, codec: Codec = TEXT) -> Field:
@@ -128,6 +108,7 @@ class Image(Resource):
     def check(self) -> None:
         if self.target == "absent":
             return
+        check_secrets(self.spec.get("build") or {})
         needed = {"build": "build", "load": "load_path"}.get(self.source)
         if needed and needed not in self.spec:
             raise StrataError(f"is required by source: {self.source}", option=needed)
@@ -181,11 +162,7 @@ class Image(Resource):
     @property
     def _recipe(self) -> dict[str, Any]:
         """What of a build's options has a say in what comes out."""
-        return {
-            key: value
-            for key, value in self.spec["build"].items()
-            if key not in ("path", "nocache", "pull", "cache_from", "secrets")
-        }
+        return {key: value for key, value in self.spec["build"].items() if key not in NO_MATTER}
 
     # What there is.
 
@@ -218,9 +195,10 @@ class Image(Resource):
             "containers": sorted(users),
         }
         config = {"context": labels.get(CONTEXT), "recipe": labels.get(RECIPE), "image": image["Id"]}
+        config["steps"] = labels.get(STEPS) or None
         return State("present", config, facts=facts, owner=labels.get(OWNER))
 
-    def observe(self, engine: DockerImages, state: State) -> State:
+    def observe(self, engine: Any, state: State) -> State:
         if self.target == "absent":
             return state
         wanted, config = self._wanted(engine, state), dict(state.config)
@@ -238,7 +216,7 @@ class Image(Resource):
             config["pushed"] = tuple(place for place in self.places() if self.is_pushed(engine, place, state))
         return replace(state, config=config, facts={**state.facts, "wanted": wanted})
 
-    def is_last(self, engine: DockerImages, state: State) -> bool:
+    def is_last(self, engine: Any, state: State) -> bool:
         """Whether its labels are the last steps of what made it, and not inherited from what it was built upon."""
         for step in engine.history(state.facts["id"]):
             made_by = str(step.get("CreatedBy"))
@@ -257,7 +235,7 @@ class Image(Resource):
             if not os.path.isfile(os.path.join(path, self._dockerfile)):
                 raise StrataError(f"is not in {path}", option="build.dockerfile", value=self._dockerfile)
             return {
-                "context": words.context_digest(path, self._dockerfile, self.ignored_by),
+                "context": words.context_digest(path, self._dockerfile, self.ignores(engine)),
                 "recipe": words.options_digest(self._recipe),
             }
         if self.source == "load":
@@ -323,7 +301,7 @@ class Image(Resource):
 
     recreate = create
 
-    def update(self, engine: DockerImages, plan: Plan) -> None:
+    def update(self, engine: Any, plan: Plan) -> None:
         for reference in self.spec.get("repository", ()):
             engine.tag(self.name, reference)
         if self.spec["push"]:
@@ -339,19 +317,31 @@ class Image(Resource):
         listed = (tag for tag in plan.state.facts["tags"] if self.familiar(tag) == self.name)
         engine.remove_image(next(listed, self.name), self.spec["force_absent"])
 
-    def _build(self, engine: DockerImages, plan: Plan) -> None:
+    def _build(self, engine: Any, plan: Plan) -> None:
         build = self.spec["build"]
-        labels = {
-            **build.get("labels", {}),
+        options = {**self.for_builder(build), "labels": self.labels(plan)}
+        with words.pack(build["path"], self._dockerfile, self.ignores(engine), self.beside(build)) as context:
+            engine.build(self.name, context, {key: value for key, value in options.items() if value})
+        engine.sweep(f"{NAME}={self.name}")
+
+    def ignores(self, engine: Any) -> tuple[str, ...]:
+        """How the file may be called that says what of the context doesn't count."""
+        return self.ignored_by
+
+    def labels(self, plan: Plan) -> dict[str, str]:
+        """The labels that a build gives."""
+        return {
+            **self.spec["build"].get("labels", {}),
             OWNER: self._owner(plan.state),
             NAME: self.name,
             CONTEXT: plan.want["context"],
             RECIPE: plan.want["recipe"],
+            STEPS: "",  # what it is built upon may have some
         }
-        options = {**self.for_builder(build), "labels": labels}
-        with words.pack(build["path"], self._dockerfile, self.ignored_by, self.beside(build)) as context:
-            engine.build(self.name, context, {key: value for key, value in options.items() if value})
-        engine.sweep(f"{NAME}={self.name}")
+
+    def secrets(self) -> dict[str, bytes]:
+        """What is in each of the secrets that a build may read."""
+        return contents(self.spec["build"])
 
     def beside(self, build: Mapping[str, Any]) -> dict[str, bytes]:
         """What goes to the builder beside the context, by the names that it has there."""
@@ -364,7 +354,8 @@ class Image(Resource):
             "buildargs": build.get("args"),
             "target": build.get("target"),
             "networkmode": build.get("network"),
-            "platform": build.get("platform"),
+            "platform": ",".join(build.get("platform", ())),
+            "shmsize": build.get("shm_size"),
             "cachefrom": list(build.get("cache_from", ())),
             "extrahosts": [f"{name}:{address}" for name, address in build.get("etc_hosts", {}).items()],
             "nocache": build.get("nocache"),

@@ -43,7 +43,7 @@ def network_fields(
         more: What the engine has beside ``internal``.
     """
     return (
-        policy.name(Codec(_parse_name)),
+        Field("name", Codec(_parse_name), role=Role.NAME, required=True, aliases=("network_name",)),
         policy.state("present", "absent"),
         policy.recreate(),
         *connect,

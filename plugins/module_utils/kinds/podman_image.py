@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.codec import BOOL, LINE, PATH, TEXT, Codec
+from ..core.codec import BOOL, TEXT
 from ..core.errors import StrataError
-from ..core.field import Field, Role, table
+from ..core.field import Field, Role
 from ..core.plan import Plan, State
 from ..core.resource import Thing
 from ..engines import docker_build, podman_images
@@ -20,22 +18,6 @@ from ..engines.podman_images import PodmanImages
 from .image import Image, image_fields, names
 from .podman_fields import PODMAN
 
-
-def _parse_id(value: Any) -> str:
-    text = str(value)
-    if not re.fullmatch(r"\w[\w.-]*", text, re.ASCII):
-        raise ValueError("is no name of a secret: use letters, digits, '_', '.' and '-'")
-    return text
-
-
-SECRETS = table(
-    Field("id", Codec(_parse_id), required=True),
-    Field("type", TEXT, choices=("file", "env", "value"), required=True),
-    Field("src", PATH),
-    Field("env", LINE),
-    Field("value", secret=True),
-)
-_GIVEN_AS = {"file": "src", "env": "env", "value": "value"}
 _BESIDE = ".strata-secret-"
 
 
@@ -44,7 +26,7 @@ class PodmanImage(Image):
     fields = image_fields(
         *PODMAN,
         Field("tls_verify", BOOL, role=Role.POLICY),
-        build=(Field("format", TEXT, choices=tuple(podman_images.FORMATS)), Field("secrets", SECRETS, public=True)),
+        build=(Field("format", TEXT, choices=tuple(podman_images.FORMATS)),),
         references=names(podman_images.familiar),
     )
     recipes = ("Containerfile", "Dockerfile")
@@ -67,12 +49,13 @@ class PodmanImage(Image):
             raise StrataError(
                 "can't go with network: none, where Podman gives steps no /etc/hosts", option="build.etc_hosts"
             )
-        for secret in build.get("secrets", ()):
-            given = {option for option in _GIVEN_AS.values() if option in secret}
-            if given != {_GIVEN_AS[secret["type"]]}:
-                wanted = _GIVEN_AS[secret["type"]]
-                said = f"of type {secret['type']} has {wanted}, and none of the others"
-                raise StrataError(said, option="build.secrets", value=secret["id"])
+        if len(build.get("platform", ())) > 1:
+            raise StrataError(
+                "are several, and lists of images are not made here",
+                option="build.platform",
+                value=",".join(build["platform"]),
+                hint="Build one image a platform, each under a name of its own",
+            )
         nowhere = [place for place in self.places() if podman_images.whole(place).startswith("localhost/")]
         if self.spec["push"] and nowhere:
             raise StrataError(
@@ -120,11 +103,13 @@ class PodmanImage(Image):
 
     def beside(self, build: Mapping[str, Any]) -> dict[str, bytes]:
         """The secrets: the service moves them away from the context before it builds (podman: images_build.go)."""
-        return {f"{_BESIDE}{secret['id']}": _content(secret) for secret in build.get("secrets", ())}
+        return {f"{_BESIDE}{name}": content for name, content in self.secrets().items()}
 
     def for_builder(self, build: Mapping[str, Any]) -> dict[str, Any]:
         return {
             **super().for_builder(build),
+            "cacheto": list(build.get("cache_to", ())),
+            "tlsVerify": None if self._verify is None else str(self._verify).lower(),
             "outputformat": podman_images.FORMATS[build.get("format", "docker")],
             "secrets": [f"id={one['id']},src={_BESIDE}{one['id']}" for one in build.get("secrets", ())],
         }
@@ -134,24 +119,3 @@ class PodmanImage(Image):
 
     def _pull(self, engine: PodmanImages, plan: Plan) -> None:
         engine.pull(self.name, tls_verify=self._verify)
-
-
-def _content(secret: Mapping[str, Any]) -> bytes:
-    """What is in a secret.
-
-    Raises:
-        StrataError: It isn't to be had.
-    """
-    where = {"option": "build.secrets", "value": secret["id"]}
-    if secret["type"] == "value":
-        return str(secret["value"]).encode()
-    if secret["type"] == "env":
-        found = os.environ.get(secret["env"])
-        if found is None:
-            raise StrataError(f"is to come from {secret['env']}, which isn't in the module's environment", **where)
-        return found.encode()
-    try:
-        with open(secret["src"], "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise StrataError(f"is to come from {secret['src']}, which can't be read: {error.strerror}", **where) from None

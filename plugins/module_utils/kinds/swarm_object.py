@@ -17,7 +17,7 @@ from ..core.resource import Resource, Thing
 from ..engines.docker import DEFAULT, OWNER, Document
 from ..engines.docker_swarm import INACTIVE, DockerSwarm
 
-HOST = Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT)
+HOST = Field("docker_host", LINE, role=Role.CONNECT, given=DEFAULT, aliases=("docker_url",))
 
 
 class SwarmObject(Resource):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import policy
-from ..core.codec import BOOL, LINE, TEXT, Codec, parse_name
+from ..core.codec import BOOL, LINE, Codec, parse_name
 from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Plan, State
@@ -28,12 +28,19 @@ def _parse_name(value: Any) -> str:
     return name
 
 
+_CHANGED = "options-changed"
+"""What other modules call ``if_needed``."""
+_RECREATE = Codec(lambda word: "if_needed" if word == _CHANGED else str(word))
+
+
 def volume_fields(*connect: Field) -> tuple[Field, ...]:
     """The options, with those that reach the engine."""
     return (
         Field("name", Codec(_parse_name), role=Role.NAME, required=True, aliases=("volume_name",)),
         policy.state("present", "absent"),
-        Field("recreate", TEXT, role=Role.POLICY, given="never", choices=("never", "if_needed", "always")),
+        Field(
+            "recreate", _RECREATE, role=Role.POLICY, given="never", choices=("never", "if_needed", "always", _CHANGED)
+        ),
         Field("keep", BOOL, role=Role.POLICY, given=True),
         *connect,
         Field("driver", LINE, "Driver", given="local"),

@@ -487,7 +487,7 @@ def program(monkeypatch, tmp_path):
         '*) echo "{\\"name\\": \\"shop\\"}";; esac\n'
     )
     path.chmod(0o755)
-    monkeypatch.setattr(compose, "_PLUGINS", (str(tmp_path),))
+    monkeypatch.setattr(compose.docker_plugins, "_FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(Compose, "__init__", lambda self: setattr(self, "url", "unix:///run/docker.sock"))
     monkeypatch.setattr(Compose, "forget_images", lambda self: None)
     return path
@@ -520,7 +520,7 @@ def test_how_compose_is_called(program):
 
 
 def test_a_host_without_compose_is_told_so(monkeypatch):
-    monkeypatch.setattr(compose, "_PLUGINS", ())
+    monkeypatch.setattr(compose.docker_plugins, "_FOLDERS", ())
     monkeypatch.setattr(command, "find", lambda program: None)
     with pytest.raises(StrataError, match=r"Docker Compose is not installed.*docker-compose-plugin"):
         Compose._program()

@@ -25,6 +25,8 @@ DIGEST = "sha256:" + "d" * 64
 class Daemon:
     """Images, as the real one lists them."""
 
+    has_buildx = False
+
     def __init__(self, *images: dict, containers: tuple = (), registry: dict | None = None) -> None:
         self.kept = list(images)
         self.users = list(containers)

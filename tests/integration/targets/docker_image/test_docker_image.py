@@ -4,22 +4,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import subprocess
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.lab.contexts import context
 from tests.lab.convergence import Case, Convergence
+from tests.lab.docker_images import CONTEXTS, inspect, look
 from tests.lab.driver import Failed, run
-from tests.lab.registry import Registry
+from tests.lab.registry import DEPLOY_AND_CI, Registry
 
-CONTEXTS = Path("/var/tmp/strata-image")
-REGISTRY = "127.0.0.1:5017"
+REGISTRY, REFUSING = "127.0.0.1:5017", "127.0.0.1:5018"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,18 +39,14 @@ def registry(tmp_path_factory):
         yield started
 
 
-def inspect(name: str) -> dict | None:
-    done = subprocess.run(["docker", "image", "inspect", name], capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)[0] if done.returncode == 0 else None
-
-
-def look(name: str) -> dict | None:
-    found = inspect(name)
-    if found is None:
-        return None
-    labels = {key: value for key, value in (found["Config"]["Labels"] or {}).items() if not key.startswith("strata.")}
-    marks = [value for value in found["Config"]["Env"] or () if value.startswith("MARK=")]
-    return {"Labels": labels, "Marks": marks, "Layers": len(found["RootFS"]["Layers"])}
+def runs(*argv: str) -> bool:
+    """Whether there is such a process. No program is run to see: a module that is forked meanwhile keeps its pipes."""
+    wanted = b"".join(word.encode() + b"\0" for word in argv)
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if place.read_bytes() == wanted:
+                return True
+    return False
 
 
 def dangling() -> list[str]:
@@ -72,7 +71,41 @@ A = {"path": str(CONTEXTS / "a"), "args": {"MARK": "one"}, "labels": {"tier": "b
 B = {"path": str(CONTEXTS / "b"), "labels": {"tier": "front"}}
 
 
-class TestDockerImage(Convergence):
+class Built(Convergence):
+    """Whoever builds it."""
+
+    builder: str
+
+    @property
+    def name(self) -> str:
+        return self.case.name
+
+    def test_options_of_a_build_reach_the_builder(self):
+        kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
+        path = context(CONTEXTS / "options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
+        build = {
+            "path": path,
+            "builder": self.builder,
+            "target": "built",
+            "network": "none",
+            "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"},
+        }
+        self.apply({"build": build})
+        hosts = run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/hosts")
+        rows = [line.split() for line in hosts.splitlines()]
+        assert (["192.0.2.7", "db"] in rows, ["2001:db8::7", "six"] in rows) == (True, True)
+
+    def test_a_build_that_fails_says_its_last_lines_and_leaves_what_was_there(self):
+        self.apply(self.case.a)
+        image = inspect(self.name)["Id"]
+        wrong = context(CONTEXTS / "wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
+        with pytest.raises(Failed, match=r"Building strata-test:1 failed: .*can't open '/not/there'"):
+            self.apply({"build": {"path": wrong, "network": "none", "builder": self.builder}})
+        assert inspect(self.name)["Id"] == image
+
+
+class TestDockerImage(Built):
+    builder = "buildkit"
     case = Case(
         kind="docker_image",
         info="docker_image_info",
@@ -88,14 +121,14 @@ class TestDockerImage(Convergence):
             "built upon under the same name": built_upon,
             "another image under its name": another_tagged,
         },
-        touches=("engines.docker_images.DockerImages.build", "engines.docker_images.DockerImages.sweep"),
+        touches=(
+            "engines.buildkit.BuildKit.build_kit",
+            "engines.docker_images.DockerImages.tag",
+            "engines.docker_images.DockerImages.sweep",
+        ),
         bad=(("source", "thin air"), ("tag", "a b"), ("load_path", "/nowhere"), ("nonsense", "1")),
         bad_names=("", "a/../b", "..", "-x", "x y", "Web"),
     )
-
-    @property
-    def name(self) -> str:
-        return self.case.name
 
     def test_built_again_when_what_is_in_its_context_changes_and_only_then(self):
         folder = Path(context(CONTEXTS / "changing", "one\n"))
@@ -117,28 +150,6 @@ class TestDockerImage(Convergence):
         assert dangling() == before, "what it replaced was left"
         (folder / "said").chmod(0o600)
         assert self.foretold(spec)["changed"]
-
-    def test_options_of_a_build_reach_the_builder(self):
-        kept = 'RUN ["/bin/busybox", "cp", "/etc/hosts", "/hosts"]'
-        path = context(CONTEXTS / "options", "x\n", kept, "FROM scratch AS unwanted", "COPY nothing /nothing")
-        build = {
-            "path": path,
-            "target": "built",
-            "network": "none",
-            "etc_hosts": {"db": "192.0.2.7", "six": "2001:db8::7"},
-        }
-        self.apply({"build": build})
-        hosts = run("docker", "run", "--rm", "--network=none", self.name, "/bin/busybox", "cat", "/hosts")
-        rows = [line.split() for line in hosts.splitlines()]
-        assert (["192.0.2.7", "db"] in rows, ["2001:db8::7", "six"] in rows) == (True, True)
-
-    def test_a_build_that_fails_says_its_last_lines_and_leaves_what_was_there(self):
-        self.apply(self.case.a)
-        image = inspect(self.name)["Id"]
-        wrong = context(CONTEXTS / "wrong", "x\n", 'RUN ["/bin/busybox", "cat", "/not/there"]')
-        with pytest.raises(Failed, match=r"Building strata-test:1 failed: .*can't open '/not/there'"):
-            self.apply({"build": {"path": wrong, "network": "none"}})
-        assert inspect(self.name)["Id"] == image
 
     def test_tags_and_archives(self, tmp_path):
         archive = tmp_path / "image.tar"
@@ -198,6 +209,62 @@ class TestDockerImage(Convergence):
         assert inspect(there)["Config"]["Labels"]["tier"] == "back"
         self.apply({"state": "absent"}, f"{REGISTRY}/team/other:1")
 
+    def test_a_disk_that_is_full(self, tmp_path):
+        self.apply(self.case.a)
+        place = tmp_path / "full"
+        place.mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place))
+        try:
+            (place / "image.tar").write_text("of yesterday")
+            with pytest.raises(Failed, match=r"archive_path: could not be written: No space left on device"):
+                self.apply({**self.case.a, "archive_path": str(place / "image.tar")})
+            left = {path.name: path.read_text() for path in place.iterdir()}
+            assert left == {"image.tar": "of yesterday"}
+        finally:
+            run("umount", str(place))
+        with pytest.raises(Failed, match=r"archive_path: could not be written: No such file or directory"):
+            self.apply({**self.case.a, "archive_path": "/nowhere/image.tar"})
+
+    def test_a_registry_that_refuses(self, tmp_path):
+        there = f"{REFUSING}/team/web:1"
+        pushed = {**self.case.a, "repository": [there], "push": True}
+        tried = ((pushed, self.name), ({}, f"{REFUSING}/team/other:1"))
+        with Registry(tmp_path, REFUSING, DEPLOY_AND_CI):
+            for spec, name in tried:
+                with pytest.raises(Failed, match="no basic auth credentials"):
+                    self.apply(spec, name)
+        for spec, name in tried:
+            with pytest.raises(Failed, match="connection refused"):
+                self.apply(spec, name)
+        assert self.apply({**self.case.a, "repository": [there]})["changed"] is False, "what could be done is done"
+        self.apply({"state": "absent"}, there)
+
+    def test_two_builds_at_the_same_time(self):
+        path = context(CONTEXTS / "twice", "x\n")
+        before = dangling()
+        with ThreadPoolExecutor() as pool:
+            runs = [pool.submit(self.apply, {"build": {"path": path}}) for _turn in range(2)]
+        assert [one.result()["changed"] for one in runs] == [True, True]
+        self.unchanged({"build": {"path": path}})
+        assert dangling() == before
+
+    def test_the_engine_is_restarted_while_it_builds(self):
+        self.apply(self.case.a)
+        image = inspect(self.name)["Id"]
+        path = context(CONTEXTS / "long", "x\n", 'RUN ["/bin/busybox", "sleep", "3"]')
+        spec = {"build": {"path": path, "network": "none", "nocache": True}}
+        with ThreadPoolExecutor() as pool:
+            building = pool.submit(self.apply, spec)
+            while not runs("/bin/busybox", "sleep", "3"):
+                assert not building.done(), building.result()
+                time.sleep(0.05)
+            run("systemctl", "restart", "docker")
+            with pytest.raises(Failed, match=r"Building strata-test:1 failed"):
+                building.result()
+        assert inspect(self.name)["Id"] == image
+        assert self.foretold(spec)["changed"]
+        self.unchanged(spec)
+
     def test_one_that_a_container_was_made_from_is_refused(self):
         self.apply(self.case.a)
         run("docker", "create", "--name", "strata-user", self.name, "/bin/busybox", "true")
@@ -208,3 +275,19 @@ class TestDockerImage(Convergence):
             assert inspect(self.name) is not None
         finally:
             run("docker", "rm", "--force", "strata-user")
+
+
+class TestTheOlderBuilder(Built):
+    builder = "classic"
+    case = replace(
+        TestDockerImage.case,
+        a={"build": {**A, "builder": "classic"}},
+        b={"build": {**B, "builder": "classic"}},
+        touches=("engines.docker_images.DockerImages.build", "engines.docker_images.DockerImages.sweep"),
+    )
+
+    def test_what_the_other_one_made_is_left(self):
+        self.apply({"build": A})
+        self.unchanged(self.case.a)
+        assert self.foretold(self.case.b)["changed"]
+        self.unchanged({"build": B})

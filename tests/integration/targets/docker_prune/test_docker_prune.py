@@ -89,6 +89,27 @@ def test_a_stopped_container_keeps_its_network(yard):
     assert yard["containers"] == there()["containers"]
 
 
+def cached() -> list[str]:
+    """The parts of BuildKit's cache, as buildx tells them."""
+    told = run("docker", "buildx", "--builder=default", "du", "--verbose")
+    return [line.split()[1] for line in told.splitlines() if line.startswith("ID:")]
+
+
+def test_the_cache_of_the_builder(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /Dockerfile\n")
+    run("docker", "buildx", "build", "--builder=default", "--tag", "strata-prune:cached", str(tmp_path))
+    run("docker", "rmi", "strata-prune:cached")
+    before = cached()
+    assert before
+    spec = {"builder_cache": True, "builder_cache_all": True}
+    foretold = call("docker_prune", spec, check=True)
+    assert cached() == before
+    done = call("docker_prune", spec)
+    assert (foretold["changed"], foretold["changes"]) == (True, done["changes"])
+    assert cached() == []
+    assert call("docker_prune", spec)["changed"] is False
+
+
 def test_bad_input_is_refused():
     for spec, words in (({}, "says nothing"), ({"images": True, "images_filters": {"until": "soon"}}, "is no time")):
         with pytest.raises(Failed, match=words):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from tests.lab import podman_api
 from tests.lab.contexts import context
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, run
-from tests.lab.registry import Registry
+from tests.lab.registry import DEPLOY_AND_CI, Registry
 
 CONTEXTS = Path("/var/tmp/strata-podman-image")
-REGISTRY = "127.0.0.1:5021"
+REGISTRY, REFUSING = "127.0.0.1:5021", "127.0.0.1:5022"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -178,6 +179,50 @@ class TestPodmanImage(Convergence):
         assert self.apply(lax, there)["changed"] is False
         assert self.apply(again, there)["changed"], "the registry has another one"
         assert inspect(there)["Labels"]["tier"] == "front"
+
+    def test_a_disk_that_is_full_and_a_registry_that_refuses(self, tmp_path):
+        place = tmp_path / "full"
+        place.mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place))
+        try:
+            with pytest.raises(Failed, match=r"archive_path: could not be written: No space left on device"):
+                self.apply({**self.case.a, "archive_path": str(place / "image.tar")})
+            assert list(place.iterdir()) == []
+        finally:
+            run("umount", str(place))
+        lax, there = {"tls_verify": False}, f"{REFUSING}/team/web:1"
+        tried = (({**self.case.a, **lax, "repository": [there], "push": True}, self.name), (lax, f"{there}.1"))
+        with Registry(tmp_path, REFUSING, DEPLOY_AND_CI):
+            for spec, name in tried:
+                with pytest.raises(Failed, match=r"authentication required|unauthorized"):
+                    self.apply(spec, name)
+        for spec, name in tried:
+            with pytest.raises(Failed, match="connection refused"):
+                self.apply(spec, name)
+        self.apply({"state": "absent"}, there)
+
+    def test_two_builds_at_the_same_time(self):
+        path = context(CONTEXTS / "twice", "x\n")
+        before = dangling()
+        with ThreadPoolExecutor() as pool:
+            runs = [pool.submit(self.apply, {"build": {"path": path}}) for _turn in range(2)]
+        assert [one.result()["changed"] for one in runs] == [True, True]
+        self.unchanged({"build": {"path": path}})
+        assert dangling() == before
+
+    def test_a_cache_in_a_registry(self, registry):
+        """A step that is done again makes an image of another time, and so of another ID."""
+        cache = f"{REGISTRY}/team/cache"
+        build = {"path": context(CONTEXTS / "cached", "cached\n"), "cache_to": [cache], "cache_from": [cache]}
+        layers = {}
+        for turn, more in enumerate((build, build, {**build, "cache_from": [], "cache_to": []})):
+            self.apply({"build": more, "tls_verify": False})
+            layers[turn] = inspect(self.name)["History"][:-1]
+            kept = run("podman", "images", "--quiet", "--filter", f"reference={cache}").split()
+            run("podman", "rmi", f"localhost/{self.name}", *kept)
+            run("podman", "image", "prune", "--force", "--build-cache")
+        assert registry.tags("team/cache")
+        assert layers[0] == layers[1] != layers[2]
 
     def test_one_that_a_container_was_made_from_is_refused(self):
         self.apply(self.case.a)
