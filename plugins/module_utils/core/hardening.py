@@ -124,6 +124,12 @@ HARMLESS_CAPABILITIES = frozenset(
 )
 """Those that the baseline of the Pod Security Standards lets be added."""
 
+USUAL_CAPABILITIES = HARMLESS_CAPABILITIES | {"NET_RAW"}
+"""Those that a container has to whom nobody gave any: more than Docker and Podman leave to one."""
+
+UNBOUND_CAPABILITIES = frozenset(["MAC_ADMIN", "MAC_OVERRIDE", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME"])
+"""Those that no namespace bounds: not for a whole system that is root of the host either."""
+
 ENGINE_SOCKETS = (
     "/run/docker.sock",
     "/run/podman/podman.sock",
