@@ -135,6 +135,30 @@ class _Finder:
     def within(self, top: str) -> list[Process]:
         return [process for group, found in self._groups.items() if _within(group, top) for process in found]
 
+    def below(self, first: Process) -> list[Process]:
+        """A process and all that it has started."""
+        return [one for one in self.all.values() if one is first or first.pid in self.above(one)]
+
+    def above(self, process: Process) -> list[int]:
+        """Its parent, and that one's, up to the first that isn't known."""
+        found: list[int] = []
+        while process.parent in self.all and process.parent not in found:
+            found.append(process.parent)
+            process = self.all[process.parent]
+        return found
+
+    def nested(self, workload: Workload, others: Iterable[Workload]) -> bool:
+        """Whether it runs within another one: by its group, or by who started it."""
+        group, own = workload.group or "", workload.engine not in _GUESTS_OF_A_GROUP
+        above = self.above(workload.init) if workload.init else []
+        for other in others:
+            if other.init is not None and other.init.pid in above:
+                return True
+            top = other.group if other.engine not in _GUESTS_OF_A_GROUP else None
+            if top and top != "/" and _within(group, top) and not (own and group == top):
+                return True
+        return False
+
     # Each of them by a thing of its own.
 
     def contained(self) -> Iterator[Workload]:
@@ -163,8 +187,10 @@ class _Finder:
                 continue  # that is the one between: it ends when the machine has begun
             apart = parent.group.endswith(_SUPERVISOR)
             top = parent.group[: -len(_SUPERVISOR)] if apart else process.group
-            inside = [one.pid for one in self.within(top) if not apart or one.group != parent.group]
-            yield Workload("nspawn", str(parent.pid), process, tuple(inside), top, parent)
+            # Where it could make no group (cgroup v1), only descent tells whose a process is.
+            inside = self.within(top) if top.strip("/") else self.below(process)
+            pids = tuple(one.pid for one in inside if one.pid != parent.pid)
+            yield Workload("nspawn", str(parent.pid), process, pids, top or "/", parent)
 
     def virtual(self) -> Iterator[Workload]:
         """Virtual machines, by their program."""
@@ -221,8 +247,8 @@ class _Finder:
 
     def limited(self, taken: Iterable[Workload]) -> Iterator[Workload]:
         """Units and other groups that are held to something, those that hold workloads included."""
-        tops = {one.group for one in taken if one.group and not one.shared}
-        groups = [group for group in self._walk("") if not any(_within(group, top) for top in tops)]
+        tops = {one.group for one in taken if one.group not in (None, "/") and not one.shared}
+        groups = [group for group in self._walk("") if not any(_within(group, str(top)) for top in tops)]
         texts = {group: cgroupfs.texts(self.host.root + cgroupfs.MOUNT + group, (*_LIMITS, _PIDS)) for group in groups}
         services = Counter(found.get(_PIDS) for group, found in texts.items() if group.endswith(".service"))
         usual = {"max", None, *(value for value, _count in services.most_common(1))}
@@ -279,8 +305,7 @@ def find(host: Host, engines: Iterable[str] = ENGINES) -> list[Workload]:
     wanted = set(engines)
     finder = _Finder(host)
     found = [*finder.contained(), *finder.machines(), *finder.virtual(), *finder.jailed()]
-    tops = {one.group for one in found if one.group and one.engine not in _GUESTS_OF_A_GROUP}
-    found = [one for one in found if not _nested(one, tops)]
+    found = [one for one in found if not finder.nested(one, found)]
     if wanted & {"namespace", "netns"}:
         found += finder.pinned(found)
     found = [replace(one, shared=finder.shares(one)) for one in found]
@@ -288,10 +313,3 @@ def find(host: Host, engines: Iterable[str] = ENGINES) -> list[Workload]:
         found += finder.limited(found)
     kept = [one for one in found if one.engine in wanted]
     return sorted(kept, key=lambda one: (ENGINES.index(one.engine), one.id))
-
-
-def _nested(workload: Workload, tops: Iterable[str]) -> bool:
-    """Whether it runs within another one."""
-    group = workload.group or ""
-    own = workload.engine not in _GUESTS_OF_A_GROUP
-    return any(_within(group, top) and not (own and group == top) for top in tops)

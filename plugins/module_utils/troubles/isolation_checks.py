@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hardening checklist, by the profiles of ``core/hardening``: what is so of a workload, and what mends what isn't."""
+"""The hardening checklist, by the profiles of ``core/hardening``: what is so, and what mends what isn't."""
 
 from __future__ import annotations
 
@@ -24,8 +24,13 @@ ENGINES = (*PROCESSES, *MACHINES)
 _KINDS = ("pid", "net", "ipc", "uts", "mnt", "cgroup")  # those of the user have a check of their own
 
 
+_FEW = 8  # of what is listed in a sentence; workload_info has all
+
+
 def _listed(words: Iterable[Any]) -> str:
-    return ", ".join(map(str, words))
+    every = [str(word) for word in words]
+    more = f" and {len(every) - _FEW} more" if len(every) > _FEW else ""
+    return ", ".join(every[:_FEW]) + more
 
 
 def mapped(facts: Facts) -> bool:
@@ -53,8 +58,7 @@ def _host_namespaces(facts: Facts) -> Seen:
 def _devices(facts: Facts) -> Seen:
     nodes = [row["path"] for row in facts["devices"]]
     if nodes:
-        more = f" and {len(nodes) - 5} more" if len(nodes) > 5 else ""
-        return False, f"Its /dev has nodes of hardware: {_listed(nodes[:5])}{more}."
+        return False, f"Its /dev has nodes of hardware: {_listed(nodes)}."
     return True, "Its /dev has no node of hardware."
 
 
@@ -86,7 +90,7 @@ def _seccomp(facts: Facts) -> Seen:
     seccomp = facts["confinement"]["seccomp"]
     if seccomp["mode"] == "off":
         return False, "Its system calls are not filtered."
-    return True, f"Its system calls are filtered (mode {seccomp['mode']}, filters: {seccomp['filters']})."
+    return True, f"Its system calls are filtered (mode {seccomp['mode']}, filters {seccomp['filters'] or 'unknown'})."
 
 
 def _lsm(facts: Facts) -> Seen:
