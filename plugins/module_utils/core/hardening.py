@@ -143,6 +143,9 @@ ENGINE_SOCKETS = (
 
 KERNEL_TREES = ("/proc", "/sys", "/dev")
 
+SYSTEM_TREES = ("/etc", "/usr", "/boot", "/root")
+"""What the host runs and by which rules: whoever writes to one of these, whole, is root of the host."""
+
 
 def dangerous(capabilities: Iterable[str]) -> list[str]:
     """Those of the capabilities, without their CAP_, that the baseline doesn't let be added."""
@@ -161,6 +164,9 @@ def leads_out(source: str, writable: bool) -> str | None:
     for tree in KERNEL_TREES:
         if writable and (_within(path, tree) or _within(tree, path)):
             return f"{source} is writable and reaches the kernel or its devices"
+    for tree in SYSTEM_TREES:
+        if writable and _within(tree, path):
+            return f"{source} is writable and holds the host's {tree}"
     return None
 
 

@@ -3,7 +3,8 @@
 """What engines call what runs, and whose it is: from what engines leave in files and on command lines.
 
 One engine is asked, and only where its daemon runs already: dockerd, once for all of its containers. What a plain user
-wrote, or a guest, is read as plain files alone and is worth no more than a name.
+wrote, or a guest, is read as plain files alone and is worth no more than a name. What one engine alone needs is
+imported where one of its workloads is there: on a host, every import is compiled anew for every task.
 """
 
 from __future__ import annotations
@@ -12,16 +13,12 @@ import contextlib
 import json
 import os
 import re
-import sqlite3
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core import hardening
-from ..engines import anchor, cgroupfs, domain_xml, lxc_config, mountunit, nspawn, qemu, systemd, unitcontrols, unshare
-from ..engines.docker import OWNER
+from ..engines import cgroupfs, unshare
 from ..engines.hostfiles import Host
-from ..engines.unitfile import UnitFile
 from .running import Process, Workload
 
 _SHORT = 12  # digits of an ID, as Docker and Podman show it
@@ -56,6 +53,8 @@ def _after(words: Sequence[str], *options: str) -> str | None:
 
 
 def _docker(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines.docker import OWNER
+
     daemon = host.line("/run/docker.pid") or "0"
     runs = host.line(f"/proc/{daemon}/comm") == "dockerd"
     rows = host.get(_DOCKER, "/containers/json").rows if runs else ()
@@ -87,6 +86,8 @@ _BUNDLE = re.compile(r"(/.+)/[a-z]+-containers/")  # below the folder of the sto
 
 
 def _podman(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines.docker import OWNER
+
     kept: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     names = {}
     for one in found:
@@ -110,6 +111,8 @@ def _database(host: Host, root: str, process: Process) -> Mapping[str, Mapping[s
     So nothing is locked or written, whatever a plain user has put there. It counts only as that user's whose process
     names it.
     """
+    import sqlite3
+
     folder, mine = host.status(root), host.status(f"/proc/{process.pid}")
     if folder is None or mine is None or folder.st_uid != mine.st_uid:
         return {}
@@ -142,6 +145,8 @@ _MONITOR = re.compile(r"\[lxc monitor\] (.+) (\S+)")
 
 
 def _lxc(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines import lxc_config
+
     names = {}
     for one in found:
         words = _words(host, one.helper)
@@ -155,6 +160,8 @@ def _lxc(host: Host, found: list[Workload]) -> dict[str, Name]:
 
 
 def _nspawn(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines import mountunit, nspawn
+
     names = {}
     for one in found:
         words = _words(host, one.helper)
@@ -168,7 +175,10 @@ def _nspawn(host: Host, found: list[Workload]) -> dict[str, Name]:
 
 def _noted(host: Host, path: str) -> str | None:
     """The owner in the notes of a unit's file."""
-    owners = UnitFile(host.text(path) or "").all(mountunit.NOTES, "Owner")
+    from ..engines.mountunit import NOTES
+    from ..engines.unitfile import UnitFile
+
+    owners = UnitFile(host.text(path) or "").all(NOTES, "Owner")
     return owners[-1] if owners else None
 
 
@@ -176,6 +186,10 @@ def _noted(host: Host, path: str) -> str | None:
 
 
 def _libvirt(host: Host, found: list[Workload]) -> dict[str, Name]:
+    import xml.etree.ElementTree as ET
+
+    from ..engines import domain_xml
+
     names = {}
     for one in found:
         said = _after(_words(host, one.init), "-name") or ""
@@ -195,6 +209,8 @@ def _libvirt(host: Host, found: list[Workload]) -> dict[str, Name]:
 
 
 def _qemu(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines import qemu
+
     names = {}
     for one in found:
         words = _words(host, one.init)
@@ -215,6 +231,8 @@ def _qemu(host: Host, found: list[Workload]) -> dict[str, Name]:
 
 
 def _chroot(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines import mountunit
+
     names = {}
     for one in found:
         owner = None
@@ -235,6 +253,8 @@ def _netns(_host: Host, found: list[Workload]) -> dict[str, Name]:
 
 
 def _cgroup(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines import anchor
+
     ours = anchor.GROUP[len(cgroupfs.MOUNT) :] + "/"
     names = {}
     for one in found:
@@ -244,6 +264,8 @@ def _cgroup(host: Host, found: list[Workload]) -> dict[str, Name]:
 
 
 def _unit(host: Host, found: list[Workload]) -> dict[str, Name]:
+    from ..engines import systemd, unitcontrols
+
     units = {one.id: os.path.basename(one.id) for one in found}
     return {
         key: _plain(unit, _noted(host, systemd.drop_in_path(unit, unitcontrols.DROP_IN))) for key, unit in units.items()

@@ -10,7 +10,6 @@ from typing import Any
 from ..core import hardening
 from ..core.audit import Facts, Measure, Seen
 from ..core.codec import MAX
-from ..kinds import docker_hardening, lxc_hardening, nspawn_hardening
 
 OCI = ("docker", "podman")
 SYSTEM = ("lxc", "nspawn")
@@ -244,10 +243,10 @@ NEEDS = tuple(dict.fromkeys(need for one in MEASURES for need in one.needs))
 # What mends it: the options of our modules where they have one, else where else it is set.
 
 _MODULES = {
-    "docker": ("docker_container", docker_hardening.OPTIONS),
-    "podman": ("podman_container", docker_hardening.OPTIONS),
-    "lxc": ("lxc_container", lxc_hardening.OPTIONS),
-    "nspawn": ("nspawn_container", nspawn_hardening.OPTIONS),
+    "docker": "docker_container",
+    "podman": "podman_container",
+    "lxc": "lxc_container",
+    "nspawn": "nspawn_container",
 }
 # Where one aspect is several options of which each is another check.
 _OF_LXC = {"seccomp": ("seccomp_profile",), "lsm": ("apparmor_profile",), "kernel_settings": ("config",)}
@@ -292,20 +291,34 @@ _NAMESPACED = (
 )
 
 
-def options(engine: str, measure: Measure) -> tuple[str, ...]:
+def _compiled(engine: str) -> Mapping[str, tuple[str, ...]]:
+    """Which options the aspects of a profile are compiled to; imported where something has to be mended."""
+    if engine == "lxc":
+        from ..kinds import lxc_hardening
+
+        return lxc_hardening.OPTIONS
+    if engine == "nspawn":
+        from ..kinds import nspawn_hardening
+
+        return nspawn_hardening.OPTIONS
+    from ..kinds import docker_hardening
+
+    return docker_hardening.OPTIONS
+
+
+def _options(engine: str, measure: Measure) -> tuple[str, ...]:
     """The options of our module for containers of an engine that decide on it."""
     if engine == "lxc" and measure.name in _OF_LXC:
         return _OF_LXC[measure.name]
-    return tuple(_MODULES[engine][1].get(measure.aspect, ())) if engine in _MODULES else ()
+    return tuple(_compiled(engine).get(measure.aspect, ()))
 
 
 def remedy(facts: Facts, check: str) -> Mapping[str, Any]:
     """What mends a check that isn't met: ``module`` and ``options`` of ours, where it is one, and a sentence."""
     engine = str(facts["engine"])
     measure = next(one for one in MEASURES if one.name == check)
-    named = options(engine, measure)
     if engine in _MODULES:
-        module = f"strata.virt.{_MODULES[engine][0]}"
+        named, module = _options(engine, measure), f"strata.virt.{_MODULES[engine]}"
         profile = measure.rule.profile
         text = f"{module}: {_listed(named)}; hardening: {profile} declares it with all the rest of that profile."
         return {"module": module, "options": list(named), "remedy": text}

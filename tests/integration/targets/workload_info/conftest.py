@@ -126,4 +126,4 @@ def running():
         while any(Path(f"/proc/{pid}/comm").read_text().strip() != "busybox" for pid in (jail, entered)):
             assert time.monotonic() < end, "they don't begin"
             time.sleep(0.1)
-        yield {"jail": jail, "entered": entered}
+        yield {"jail": jail, "entered": entered, "socket": at}
