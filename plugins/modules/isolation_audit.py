@@ -116,10 +116,10 @@ EXAMPLES = r"""
   loop_control:
     label: "{{ item.engine }} {{ item.name }}: {{ item.check }}"
 
-- name: Let nothing pass that leads out of a container
+- name: Let nothing of this stack pass that leads out of a container
   strata.virt.isolation_audit:
     profile: baseline
-    engines: [docker, podman]
+    owner: shop
     exceptions:
       - name: node-exporter
         checks: [host_namespaces]

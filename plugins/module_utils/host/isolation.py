@@ -218,6 +218,8 @@ def _sensitive(reader: Reader, mount: mounts.Mount, point: str, jail: str) -> li
     source = _source(reader.mounts, mount, jail)
     if source is None or (mount.type == "devtmpfs" and mount.root != "/"):
         return []  # a file system of its own, or a device node: those are told of as devices
+    if mount.type != "devtmpfs" and source.startswith("/dev/"):
+        return []  # shared memory and the like, which go with the namespaces
     why = hardening.leads_out(source, not _read_only(mount))
     if why is None:
         return []

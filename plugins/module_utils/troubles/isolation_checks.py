@@ -20,7 +20,7 @@ PROCESSES = (*CONTAINERS, "chroot", "unit")
 
 ENGINES = (*PROCESSES, *MACHINES)
 
-_KINDS = ("pid", "net", "ipc", "uts", "mnt", "cgroup")  # those of the user have a check of their own
+_KINDS = ("pid", "net", "ipc", "uts", "mnt")  # those of the user have a check of their own
 
 
 _FEW = 8  # of what is listed in a sentence; workload_info has all
@@ -48,10 +48,12 @@ def _privileged(facts: Facts) -> Seen:
 
 def _host_namespaces(facts: Facts) -> Seen:
     there = facts["namespaces"]
-    shared = [kind for kind in _KINDS if kind in there and there[kind]["host"]]
+    # With cgroup v1, engines leave the host's to everybody.
+    kinds = [kind for kind in (*_KINDS, *(["cgroup"] if facts["limits"] else [])) if kind in there]
+    shared = [kind for kind in kinds if there[kind]["host"]]
     if shared:
         return False, f"It is in the host's own namespaces of the kinds {_listed(shared)}."
-    return True, f"Its namespaces of the kinds {_listed(kind for kind in _KINDS if kind in there)} are not the host's."
+    return True, f"Its namespaces of the kinds {_listed(kinds)} are not the host's."
 
 
 def _devices(facts: Facts) -> Seen:
