@@ -182,9 +182,19 @@ def _mounts(reader: Reader, workload: Workload, pid: int | None, _status: Mappin
     inside = [(mount, mount.point[len(jail.rstrip("/")) :] or "/") for mount in _seen(table, jail)]
     return {
         "root": None if root is None else {"read_only": _read_only(root), "type": root.type, "source": root.source},
-        "sensitive": [row for mount, point in inside for row in _sensitive(reader, mount, point, jail)],
+        "sensitive": _outermost(row for mount, point in inside for row in _sensitive(reader, mount, point, jail)),
         "kernel": _kernel(inside),
     }
+
+
+def _outermost(rows: Iterable[Facts]) -> list[Facts]:
+    """What is mounted with something else, as with the whole of /, is told of with that."""
+    found: list[Facts] = []
+    for row in sorted(rows, key=lambda row: str(row["path"])):
+        below = (str(one["path"]).rstrip("/") + "/" for one in found)
+        if not any(str(row["path"]).startswith(top) for top in below):
+            found.append(row)
+    return found
 
 
 def _seen(table: mounts.Table, jail: str) -> list[mounts.Mount]:

@@ -112,6 +112,7 @@ def _database(host: Host, root: str, process: Process) -> Mapping[str, Mapping[s
     names it.
     """
     import sqlite3
+    import tempfile
 
     folder, mine = host.status(root), host.status(f"/proc/{process.pid}")
     if folder is None or mine is None or folder.st_uid != mine.st_uid:
@@ -119,18 +120,17 @@ def _database(host: Host, root: str, process: Process) -> Mapping[str, Mapping[s
     data = host.bytes_within(root, "db.sql", _LABELS)
     if not data:
         return {}
-    copy = os.memfd_create("strata")
     try:
-        with open(copy, "wb", closefd=False) as file:
-            file.write(data)
-        with contextlib.closing(sqlite3.connect(f"file:/proc/self/fd/{copy}?immutable=1", uri=True)) as base:
-            base.execute("PRAGMA trusted_schema=OFF")
-            rows = base.execute("SELECT ID, JSON FROM ContainerConfig").fetchall()
+        # SQLite follows links to their names, and a file that is in memory alone has none.
+        with tempfile.NamedTemporaryFile(prefix="strata.") as copy:
+            copy.write(data)
+            copy.flush()
+            with contextlib.closing(sqlite3.connect(f"file:{copy.name}?immutable=1", uri=True)) as base:
+                base.execute("PRAGMA trusted_schema=OFF")
+                rows = base.execute("SELECT ID, JSON FROM ContainerConfig").fetchall()
         return {number: _container(json.loads(text)) for number, text in rows}
-    except (sqlite3.Error, ValueError, TypeError, AttributeError):
+    except (sqlite3.Error, OSError, ValueError, TypeError, AttributeError):
         return {}  # it is just being written, or of another version
-    finally:
-        os.close(copy)
 
 
 def _container(kept: Mapping[str, Any]) -> Mapping[str, Any]:
