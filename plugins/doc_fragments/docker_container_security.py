@@ -15,8 +15,7 @@ options:
       - V(baseline) lets nothing through that is known to lead to the host. No privileged mode, no namespaces or
         devices of the
         host, no added capabilities but those named, no lifted confinement, no engine's socket, no writable
-        C(/proc), C(/sys)
-        or C(/dev).
+        C(/proc), C(/sys) or C(/dev), and none of the whole of C(/etc), C(/usr), C(/boot) or C(/root).
       - V(restricted) adds to it. No capabilities but those named, no new privileges, a read-only root with C(/tmp) and
         C(/run) in memory, the image's own user if it isn't root, else 65534:65534, and limits of memory, cpu and
         processes,

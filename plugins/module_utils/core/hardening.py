@@ -124,6 +124,12 @@ HARMLESS_CAPABILITIES = frozenset(
 )
 """Those that the baseline of the Pod Security Standards lets be added."""
 
+USUAL_CAPABILITIES = HARMLESS_CAPABILITIES | {"NET_RAW"}
+"""Those that a container has to whom nobody gave any: more than Docker and Podman leave to one."""
+
+UNBOUND_CAPABILITIES = frozenset(["MAC_ADMIN", "MAC_OVERRIDE", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME"])
+"""Those that no namespace bounds: not for a whole system that is root of the host either."""
+
 ENGINE_SOCKETS = (
     "/run/docker.sock",
     "/run/podman/podman.sock",
@@ -136,6 +142,9 @@ ENGINE_SOCKETS = (
 """Whoever can write to one of these can start anything on the host."""
 
 KERNEL_TREES = ("/proc", "/sys", "/dev")
+
+SYSTEM_TREES = ("/etc", "/usr", "/boot", "/root")
+"""What the host runs and by which rules: whoever writes to one of these, whole, is root of the host."""
 
 
 def dangerous(capabilities: Iterable[str]) -> list[str]:
@@ -155,6 +164,9 @@ def leads_out(source: str, writable: bool) -> str | None:
     for tree in KERNEL_TREES:
         if writable and (_within(path, tree) or _within(tree, path)):
             return f"{source} is writable and reaches the kernel or its devices"
+    for tree in SYSTEM_TREES:
+        if writable and _within(tree, path):
+            return f"{source} is writable and holds the host's {tree}"
     return None
 
 

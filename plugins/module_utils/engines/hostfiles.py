@@ -71,6 +71,22 @@ class Host:
         except (OSError, StrataError):
             return None
 
+    def bytes_within(self, tree: str, path: str, most: int) -> bytes:
+        """What is in such a file, as far as it goes; nothing where it is none."""
+        try:
+            with inside.tree(self.root + tree) as top:
+                return inside.content(top, path, most)
+        except (OSError, StrataError):
+            return b""
+
+    def nodes_within(self, tree: str, path: str) -> dict[str, os.stat_result]:
+        """What is in a folder of such a tree; nothing where it is no folder."""
+        try:
+            with inside.tree(self.root + tree) as top:
+                return inside.nodes(top, path)
+        except (OSError, StrataError):
+            return {}
+
     def line(self, path: str) -> str | None:
         """The same without what surrounds it: most of the kernel's files are one line."""
         text = self.text(path)

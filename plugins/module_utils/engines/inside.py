@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def owner(top: int, path: str) -> tuple[int, int] | None:
         os.close(handle)
 
 
-def content(top: int, path: str) -> bytes:
+def content(top: int, path: str, most: int = _CONTENT_MAX) -> bytes:
     """What is in a plain file; a pipe would keep its reader waiting, and a device may be anything.
 
     Raises:
@@ -80,7 +81,26 @@ def content(top: int, path: str) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise StrataError(f"{path} of the tree is no plain file")
         with open(f"/proc/self/fd/{handle}", "rb") as file:
-            return file.read(_CONTENT_MAX)
+            return file.read(most)
+    finally:
+        os.close(handle)
+
+
+def nodes(top: int, path: str, most: int = 1000) -> dict[str, os.stat_result]:
+    """What is in a folder of the tree, a link itself and not what it leads to; the first of very many.
+
+    Raises:
+        OSError: It isn't there, or is no directory.
+    """
+    place = _open(top, path, os.O_DIRECTORY)
+    try:
+        # A handle that only names a place can't be read from.
+        handle = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(place)
+    try:
+        with os.scandir(handle) as entries:
+            return {entry.name: entry.stat(follow_symlinks=False) for entry in itertools.islice(entries, most)}
     finally:
         os.close(handle)
 

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 from ..core import files
 
+OWNER = "# strata.virt: owner="
+"""The comment that says whose a container is."""
+
 INCLUDE = "lxc.include"
 NET = "lxc.net"
 _DEEPEST = 10  # files that include each other

@@ -15,6 +15,10 @@ from .unitfile import UnitFile
 LOCAL = "local-fs.target"
 LATER = "multi-user.target"
 NOTES = "X-Strata"  # systemd leaves sections whose names begin with X- alone (systemd.unit(5))
+
+JAILS = "/run/strata/chroot"
+"""Where the owner and the binds of jails are noted. A bind has no text of its own that could tell, and the tree is its
+programs' to write; what is in /run goes when the mounts do."""
 TARGETS = (LOCAL, LATER)
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
 

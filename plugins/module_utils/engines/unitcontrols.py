@@ -13,6 +13,9 @@ from ..core.codec import CPU_PERIOD, MAX, parse_int
 from . import cgroupfs, iolimits, systemd, unitlimits
 from .unitlimits import Limit, span
 
+DROP_IN = "50-strata-resources.conf"
+"""The file of a unit that says what it is held to, and whose that is."""
+
 Assigned = Mapping[str, Sequence[str]]
 """The values of directives, all of them, in order."""
 Values = Mapping[str, Any]

@@ -22,10 +22,6 @@ from ..engines.unitfile import UnitFile
 from .chroot_mounts import WORDS, Item, Seen, assign, clash, items, row, sorted_words
 from .chroot_units import stored, unit_text
 
-# Where a jail's owner and binds are noted. A bind has no text of its own that could tell, and the tree is its
-# programs' to write; what is in /run goes when the mounts do.
-_NOTES = "/run/strata/chroot"
-
 
 def _parse_words(words: Any) -> tuple[str, ...]:
     unknown = [str(word) for word in words if word not in WORDS]
@@ -106,7 +102,7 @@ class Chroot(Resource):
             if jail:
                 engine.units.setdefault(jail, {})[unit] = file
         if names is None:
-            noted = os.listdir(_NOTES) if os.path.isdir(_NOTES) else []
+            noted = os.listdir(mountunit.JAILS) if os.path.isdir(mountunit.JAILS) else []
             names = sorted({*engine.units, *(mountunit.unescape(name) for name in noted)})
         return {path: cls._read(engine, path) for path in names}
 
@@ -296,7 +292,7 @@ class Chroot(Resource):
 
     def _write_note(self, plan: Plan, binds: list[dict[str, Any]]) -> None:
         text = json.dumps({"owner": self._owner(plan), "binds": binds}) + "\n"
-        path = f"{_NOTES}/{mountunit.escape(self.name)}"
+        path = f"{mountunit.JAILS}/{mountunit.escape(self.name)}"
         if files.read(path) != text:
             files.write(path, text)
 
@@ -333,7 +329,7 @@ class Chroot(Resource):
         if plan.state.facts["points"]:
             with self._tree() as top:
                 self._take_down(top, plan.state.facts["binds"], keep=[])
-        files.remove(f"{_NOTES}/{mountunit.escape(self.name)}")
+        files.remove(f"{mountunit.JAILS}/{mountunit.escape(self.name)}")
 
     def remove(self, engine: _Host, plan: Plan) -> None:
         """Unmount and forget; the tree stays, and the mount points in it."""
@@ -343,7 +339,7 @@ class Chroot(Resource):
 
 def _note(path: str) -> dict[str, Any] | None:
     try:
-        note: dict[str, Any] = json.loads(files.read(f"{_NOTES}/{mountunit.escape(path)}") or "")
+        note: dict[str, Any] = json.loads(files.read(f"{mountunit.JAILS}/{mountunit.escape(path)}") or "")
     except ValueError:
         return None
     return note

@@ -18,11 +18,10 @@ from ..core.resource import Resource, Thing
 from ..core.waiting import until
 from ..engines import cgroupfs, cgroupstat, idmaps, lxc_boot, lxc_snaps, lxc_trees, systemd
 from ..engines.lxc import BOOT_UNIT, DEFAULT_PATH, Lxc, inside, made_with
-from ..engines.lxc_config import Config
+from ..engines.lxc_config import OWNER, Config
 from . import lxc_fields, lxc_hardening, lxc_mounts, lxc_networks, lxc_sources
 from .lxc_fields import CONFIG, KEYED, LIMITS, ROOTFS, Place
 
-OWNER = "# strata.virt: owner="
 MAKING = "# strata.virt: being made, owner="
 """It stands in the configuration from lxc-create on until ours is in place: what has it is half-made, and ours."""
 

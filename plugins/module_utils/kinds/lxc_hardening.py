@@ -21,7 +21,7 @@ PROFILE = "/usr/share/lxc/config/common.seccomp"
 GENERATED = "generated"
 """The AppArmor profile that LXC makes for each container (lxc.container.conf(5))."""
 
-HOST_RIGHTS = ("mac_admin", "mac_override", "sys_module", "sys_rawio", "sys_time")
+HOST_RIGHTS = tuple(sorted(name.lower() for name in hardening.UNBOUND_CAPABILITIES))
 """What LXC's own common.conf has every container drop: none of it is bound to a namespace."""
 
 SCRATCH = {

@@ -16,19 +16,14 @@ from typing import Any
 
 from ..core import hardening
 from ..core.codec import MAX
+from ..engines import capabilities
 from . import nspawn_netns
 
 SCRATCH = {"/tmp": f"mode=1777,{hardening.SCRATCH['/tmp']}"}
 """Where can be written although the root is read-only, besides what systemd-nspawn mounts itself."""
 
-_NAMES = """
-    AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER
-    FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE
-    NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE
-    SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM
-"""
-CAPABILITIES = frozenset(_NAMES.split())
-"""All of them (include/uapi/linux/capability.h). What is dropped isn't given, so that "all" leaves no room for any
+CAPABILITIES = frozenset(capabilities.NAMES)
+"""All of them. What is dropped isn't given, so that "all" leaves no room for any
 (systemd: src/nspawn/nspawn.c, merge_settings)."""
 
 # Which options a profile's aspects are compiled to.

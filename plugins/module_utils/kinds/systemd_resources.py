@@ -26,10 +26,9 @@ from ..core.plan import Change, Effect, Layer, Plan, State
 from ..core.resource import Resource
 from ..engines import cgroupfs, cgroupstat, iolimits, systemd, unitlimits
 from ..engines.mountunit import NOTES
-from ..engines.unitcontrols import CONTROLS, FILES, PROPS, quota_as_told
+from ..engines.unitcontrols import CONTROLS, DROP_IN, FILES, PROPS, quota_as_told
 from ..engines.unitfile import UnitFile
 
-DROP_IN = "50-strata-resources.conf"
 """Sorts after the drop-ins that ``systemctl set-property`` makes (50-MemoryMax.conf), and so wins over them."""
 
 _SECTIONS = {kind: kind.capitalize() for kind in ("slice", "service", "scope", "socket", "mount", "swap")}

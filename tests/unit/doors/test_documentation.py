@@ -13,9 +13,11 @@ import yaml
 from ansible_collections.strata.virt.plugins.module_utils.acts import (
     docker_exec,
     docker_host,
+    isolation_audit,
     podman_exec,
     probe,
     troubleshoot,
+    workload_info,
 )
 from ansible_collections.strata.virt.plugins.module_utils.core import doors
 from ansible_collections.strata.virt.plugins.module_utils.core.converge import info_fields
@@ -39,6 +41,8 @@ DOORS_WITHOUT_A_KIND = {
     "podman_container_exec": arguments(podman_exec.FIELDS),
     "probe": arguments(probe.FIELDS),
     "troubleshoot": arguments(troubleshoot.FIELDS),
+    "isolation_audit": arguments(isolation_audit.FIELDS),
+    "workload_info": arguments(workload_info.FIELDS),
 }
 
 

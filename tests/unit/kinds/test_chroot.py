@@ -38,7 +38,7 @@ MOUNTED = State("mounted", {**LIVE, "persistent": False}, LIVE, FACTS, "")
 @pytest.fixture(autouse=True)
 def host(tmp_path, monkeypatch):
     monkeypatch.setattr(systemd, "UNITS", str(tmp_path / "units"))
-    monkeypatch.setattr(chroot, "_NOTES", str(tmp_path / "notes"))
+    monkeypatch.setattr(mountunit, "JAILS", str(tmp_path / "notes"))
 
 
 @pytest.fixture

@@ -308,6 +308,9 @@ def test_spellings_of_no_new_privileges(said):
         ("/proc/sys", True, True),
         ("/dev/../dev/sda", True, True),
         ("/srv/www", True, False),
+        ("/etc", True, True),
+        ("/etc", False, False),
+        ("/etc/nginx", True, False),
         ("/procession", True, False),
     ],
 )
