@@ -24,6 +24,7 @@ from . import libvirt_domain_disks as disks
 from . import libvirt_domain_machine as machines
 from . import libvirt_domain_networks as networks
 from . import libvirt_domain_seed as seeds
+from . import libvirt_domain_xml as xml
 from .libvirt_domain_fields import GUEST_MEMORY, at_least_one
 from .libvirt_domain_live import WAITS, RunningDomain
 from .libvirt_stored import StoredXml
@@ -35,7 +36,7 @@ def _waits(words: tuple[str, ...]) -> None:
         raise ValueError(f"has {', '.join(wrong)}: write {', '.join(WAITS)}")
 
 
-class LibvirtDomain(RunningDomain, StoredXml):
+class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
     kind = "libvirt_domain"
     rank = 60
     layered = True
@@ -94,6 +95,7 @@ class LibvirtDomain(RunningDomain, StoredXml):
         Field("console_log", PATH, ConsoleLog(), Effect.RESTART),
         *devices.FIELDS,
         Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
+        xml.FIELD,
     )
 
     def check(self) -> None:
@@ -139,23 +141,23 @@ class LibvirtDomain(RunningDomain, StoredXml):
     def state_of(cls, domain: Domain) -> State:
         """What a domain's XML says, in canonical values."""
         stored = domain_xml.parse(domain.stored)
-        config = {field.name: field.at.get(stored) for field in cls.fields if field.at}
+        config = cls.values(stored)
         config["autostart"] = domain.autostart
         machine = stored.find("os/type")
         facts: dict[str, Any] = {
             "uuid": stored.findtext("uuid"),
             "machine": None if machine is None else machine.get("machine"),
         }
-        live = None
+        root = live = None
         if domain.running is not None:
             root = domain_xml.parse(domain.running)
-            live = {field.name: field.at.get(root) for field in cls.fields if field.at}
+            live = cls.values(root)
             live["memory"] = domain_xml.running_memory(root)
             live["cpu"] = cls.field("cpu").at.running(root, config["cpu"])
             facts.update(domain_xml.running_facts(root))
         marked = domain_xml.mark(stored)
         owner = None if marked is None else marked.get("owner")
-        return State(domain.status, config, live, facts, owner)
+        return State(domain.status, config, live, facts, owner, document=(stored, root))
 
     @classmethod
     def reached(cls, engine: Host, name: str, state: State) -> dict[str, Any]:
@@ -177,9 +179,10 @@ class LibvirtDomain(RunningDomain, StoredXml):
     def needs(self) -> list[Thing]:
         nets = [row["network"] for row in self.spec.get("networks", ()) if "network" in row]
         volumes = [("libvirt_volume", f"{pool}/{volume}") for pool, volume in self._volumes()]
-        return [*super().needs(), *volumes, *(("libvirt_network", name) for name in nets)]
+        return [*super().needs(), *volumes, *(("libvirt_network", name) for name in nets), *self.xml_needs()]
 
     def observe(self, engine: Host, state: State) -> State:
+        state = super().observe(engine, state)
         if self.target == "absent":
             return state
         facts = {
@@ -230,7 +233,8 @@ class LibvirtDomain(RunningDomain, StoredXml):
 
     def settings(self, state: State) -> dict[str, Any]:
         values = super().settings(state)
-        if values.get("domain_type") == "auto" or (not state.exists and "domain_type" not in values):
+        typed = "domain_type" in values or "@type" in values.get("xml", ())
+        if values.get("domain_type") == "auto" or not (state.exists or typed):
             values["domain_type"] = "kvm" if state.facts.get("kvm") else "qemu"
         if not state.exists and "memory" not in values:
             raise StrataError("is needed to make a domain", option="memory", hint="Write memory: 1G")
@@ -241,6 +245,8 @@ class LibvirtDomain(RunningDomain, StoredXml):
                 raise StrataError(f"is less than {option}", option=f"{option}_max", value=most)
             if f"{option}_max" in values and most is None:  # it was declared, and no longer is
                 values[f"{option}_max"] = now
+        if values.get("memory", "") is None:
+            del values["memory"]  # there is none without
         if values.get("machine", "") is None:
             del values["machine"]  # another one would take other devices, too
         if values.get("machine"):
@@ -296,6 +302,8 @@ class LibvirtDomain(RunningDomain, StoredXml):
 
     def cost(self, change: Change, state: State) -> Effect:
         facts = state.facts
+        if change.field == "xml":
+            return self.xml_cost(change, state)
         if change.field == "memory":
             within = self.field("memory").codec.parse(change.after) <= facts["memory_most"]
             return Effect.LIVE if within and facts["balloon"] else Effect.RESTART
@@ -310,11 +318,15 @@ class LibvirtDomain(RunningDomain, StoredXml):
 
     def create(self, engine: Host, plan: Plan) -> None:
         self._seed()
-        root = domain_xml.parse(domain_xml.SKELETON)
+        given = self.document()
+        root = domain_xml.parse(domain_xml.SKELETON) if given is None else given
         domain_xml.child(root, "name").text = self.name
         domain_xml.marked(root).set("owner", self.owner)
         self._put(root, plan.want)
-        engine.define(domain_xml.text_of(root))
+        try:
+            engine.define(domain_xml.text_of(root))
+        except StrataError as error:
+            raise xml.refuse_untold(error) from None
         lost = self._lost(engine, plan.want)
         if lost:
             engine.undefine(self.name)
@@ -339,6 +351,7 @@ class LibvirtDomain(RunningDomain, StoredXml):
 
     def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
         super()._put(root, values)
+        self.note_cpu(root, values)
         # libvirt takes either an order of sorts of devices, or one of devices.
         if values.get("boot"):
             for device in root.iterfind("devices/*"):
