@@ -80,12 +80,12 @@ def _parsed(step: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _agree(parent: ET.Element, wanted: tuple[str, ...], element: ET.Element) -> int | None:
-    """How much of what tells elements apart is the same; None: it is another one."""
+    """How much of what tells elements apart is the same, the first of it above all; None: it is another one."""
     had = _words(parent, element)
     firm = domain_signs.firm(parent.tag, element.tag, wanted, had)
     if any(one not in (_ANY, two) for one, two in list(zip(wanted, had))[:firm]):
         return None
-    return sum(one == two for one, two in zip(wanted, had))
+    return sum((one == two) << len(had) - place for place, (one, two) in enumerate(zip(wanted, had)))
 
 
 def _placed(parent: ET.Element, steps: Iterable[str]) -> dict[str, ET.Element]:
@@ -156,6 +156,7 @@ class DomainLeaves(Leaves):
 
     def put(self, root: ET.Element, values: Mapping[str, str | None]) -> None:
         """Set the leaves that are otherwise; None takes one away, and a device with its last one."""
+        spelled_out(root)
         found = self.seen(root, values)
         missing = {path: text for path, text in values.items() if text is None or found.get(path) != text}
         # What says which element is meant has to be there for what is missing of it to find its place.
@@ -200,6 +201,11 @@ def _put(element: ET.Element, branch: Branch, missing: Mapping[str, str | None])
         _put(one, below, missing)
 
 
+def _dev(disk: ET.Element) -> str:
+    target = disk.find("target")
+    return "" if target is None else target.get("dev", "")
+
+
 def started(running: ET.Element, stored: ET.Element) -> ET.Element:
     """What runs, said as it was stored: without what starting a domain has made of it."""
     running = deepcopy(running)
@@ -216,6 +222,11 @@ def started(running: ET.Element, stored: ET.Element) -> ET.Element:
     clocks = [root.find("clock") for root in (stored, running)]
     if None not in clocks and "basis" in clocks[1].attrib:
         child(running, "clock").attrib.update(clocks[0].attrib)
+    drivers = {_dev(one): one.find("driver") for one in stored.iterfind("devices/disk")}
+    for disk in running.iterfind("devices/disk"):
+        driver = drivers.get(_dev(disk))
+        if disk.find("source") is None and driver is not None:  # it is told of an empty drive while that is off alone
+            child(disk, "driver").attrib.update(driver.attrib)
     for one in running.iterfind("devices/graphics"):
         if one.get("autoport") == "yes":
             one.set("port", "-1")

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .domain_devices import PciAddress, UsbIds
 from .xml_leaves import plain
 
 
@@ -93,6 +94,9 @@ SIGNS: Mapping[str, Sign] = {
 
 _ITCO = "itco"
 
+_NO_IDENTITY = ("type", "managed", "index", "startupPolicy", "guestReset", "writeFiltering", "mode")
+"""What is said of a source, and not which one it is."""
+
 _SILENT: tuple[tuple[str, str], ...] = (
     (r".*/driver@cache", "default"),
     (r".*/driver@error_policy", "default"),
@@ -117,10 +121,13 @@ def _source(element: ET.Element) -> str:
     for name in ("network", "bridge", "dev", "path", "name"):
         if source.get(name):
             return str(source.get(name))
+    known = PciAddress().get(element) or UsbIds().get(element)
+    if known:
+        return known
     words: list[str] = []
-    for one in source.iter():
+    for one in sorted(source.iter(), key=lambda one: str(one.tag)):
         if one.tag in ("address", "vendor", "product", "adapter", "host") or one is source:
-            attributes = {name: text for name, text in one.attrib.items() if name not in ("type", "managed", "index")}
+            attributes = {name: text for name, text in one.attrib.items() if name not in _NO_IDENTITY}
             words += [plain(attributes[name]) for name in sorted(attributes)]
     return ".".join(words)
 

@@ -86,6 +86,7 @@ def spelled_out(root: ET.Element) -> None:
             if sized is not None:
                 element.text, unit = sized
                 element.set("unit", unit)
+    _one_each(root.find("cputune"))
     cells = [cell.get("memory", "") for cell in root.iterfind("cpu/numa/cell")]
     memory = root.find("memory")
     if cells and memory is not None and all(one.isdigit() for one in cells):
@@ -97,6 +98,18 @@ def spelled_out(root: ET.Element) -> None:
         now = root.find("currentMemory")
         if now is not None and (now.text or "").isdigit() and int(now.text or "0") > total:
             now.text = str(total)
+
+
+def _one_each(tune: ET.Element | None) -> None:
+    """Have a scheduler for each thread, as libvirt says it at times."""
+    for tag, attribute in (("vcpusched", "vcpus"), ("iothreadsched", "iothreads")):
+        for element in [] if tune is None else tune.findall(tag):
+            threads = sorted(numbers(element.get(attribute, "")) or ())
+            if tune is not None and len(threads) > 1:
+                place = list(tune).index(element)
+                tune.remove(element)
+                for thread in threads:
+                    tune.insert(place, ET.Element(tag, {**element.attrib, attribute: str(thread)}))
 
 
 def told(root: ET.Element) -> None:
@@ -122,6 +135,8 @@ def told(root: ET.Element) -> None:
 
 def _told_of(device: ET.Element) -> None:
     source, target = device.find("source"), device.find("target")
+    if device.tag == "disk" and source is None:
+        device.attrib.pop("type", None)  # an empty drive is of none
     if device.get("type") == "pty":
         device.attrib.pop("tty", None)
         for one in device.findall("source"):

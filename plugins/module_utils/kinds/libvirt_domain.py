@@ -23,6 +23,7 @@ from . import libvirt_domain_devices as devices
 from . import libvirt_domain_disks as disks
 from . import libvirt_domain_machine as machines
 from . import libvirt_domain_networks as networks
+from . import libvirt_domain_os as systems
 from . import libvirt_domain_seed as seeds
 from . import libvirt_domain_xml as xml
 from .libvirt_domain_fields import GUEST_MEMORY, at_least_one
@@ -83,6 +84,7 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
         Field("wait_timeout", SECONDS, role=Role.POLICY, given="300"),
         Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("domain_type", TEXT, Leaf("", "type"), Effect.RESTART, choices=("auto", "kvm", "qemu"), default="auto"),
+        systems.FIELD,
         Field("memory", GUEST_MEMORY, Now(*MEMORY), Effect.LIVE),
         Field("memory_max", GUEST_MEMORY, MEMORY[1], Effect.RESTART, aliases=("max_memory",)),
         Field("vcpus", INT, Now(*VCPUS), Effect.LIVE, default=1, check=at_least_one),
@@ -205,6 +207,9 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
             and ("libvirt_volume", f"{pool}/{volume}") not in self.promised
             and not engine.has_volume(pool, volume)
         ]
+        if "os_variant" in self.spec:
+            facts["system"] = systems.told(self.spec["os_variant"], state.config.get("os_variant"))
+            facts["q35"] = None if state.exists else engine.machine("q35", "qemu")
         if "machine" in self.spec:
             facts["newest"] = self._newest(engine, state)
         config = dict(state.config)
@@ -232,7 +237,11 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
     # Planning.
 
     def settings(self, state: State) -> dict[str, Any]:
-        values = super().settings(state)
+        values, system = super().settings(state), systems.of(state.facts)
+        if system is not None and values.get("os_variant"):
+            values["os_variant"] = system.id
+        if not state.exists and "xml" not in self.spec:
+            values = systems.completed(values, state.facts)
         typed = "domain_type" in values or "@type" in values.get("xml", ())
         if values.get("domain_type") == "auto" or not (state.exists or typed):
             values["domain_type"] = "kvm" if state.facts.get("kvm") else "qemu"
@@ -253,11 +262,15 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
             values["machine"] = machines.machine(
                 values["machine"], state.config.get("machine"), state.facts.get("newest")
             )
+        machine = values.get("machine") or state.config.get("machine")
         if values.get("disks"):
-            values["disks"] = disks.completed(values["disks"], state)
+            values["disks"] = disks.completed(values["disks"], state, systems.bus(system, str(machine)))
         if values.get("networks"):
-            values["networks"] = networks.completed(values["networks"], state, self.name)
+            values["networks"] = networks.completed(values["networks"], state, self.name, systems.card(system))
         return values
+
+    def advice(self, plan: Plan) -> list[str]:
+        return systems.advice(plan)
 
     def plan(self, state: State) -> Plan:
         if self.target != "absent":
@@ -282,6 +295,7 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
                 value=self.spec["machine"],
                 hint="See what there is: virsh domcapabilities, qemu-system-x86_64 -machine help",
             )
+        self.check_hypervisor(state)
         cpus.check_pins(self.spec, state)
         devices.check_shared(self.spec, state)
         self._check_networks(state)
@@ -323,10 +337,10 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
         domain_xml.child(root, "name").text = self.name
         domain_xml.marked(root).set("owner", self.owner)
         self._put(root, plan.want)
-        try:
-            engine.define(domain_xml.text_of(root))
-        except StrataError as error:
-            raise xml.refuse_untold(error) from None
+        system = systems.of(plan.state.facts)
+        if given is None and system is not None and "usb_tablet" in system.has:
+            systems.tablet(root)
+        engine.define(domain_xml.text_of(root))
         lost = self._lost(engine, plan.want)
         if lost:
             engine.undefine(self.name)
@@ -337,6 +351,7 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
     def configure(self, engine: Host, plan: Plan) -> None:
         self._seed()
         super().configure(engine, plan)
+        self.came_back(engine, plan)
         self._tidy(engine)
 
     def _seed(self) -> None:

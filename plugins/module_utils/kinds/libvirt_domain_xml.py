@@ -16,6 +16,7 @@ from ..core.errors import StrataError
 from ..core.field import Field, decode, encode
 from ..core.plan import HIDDEN, Change, Effect, Layer, Plan, State
 from ..engines import domain_devices, domain_leaves, domain_values, domain_xml
+from ..engines.domain_devices import Devices
 from ..engines.domain_leaves import DomainLeaves
 from ..engines.xml_places import entry, patch
 from . import libvirt_domain_cpu as cpus
@@ -127,6 +128,9 @@ class DomainXml(FromXml):
             if not field.at or field.name in ("xml", "cloud_init") or given is None:
                 continue
             value = field.at.get(root)
+            if isinstance(field.at, Devices):
+                field.at.copy(root, alone)
+                continue
             if field.codec.single and value:
                 value = {name: one for name, one in value.items() if name in given}
             if value not in _NOTHING:
@@ -141,12 +145,27 @@ class DomainXml(FromXml):
             values["xml"] = {path: text for path, text in values["xml"].items() if path not in self.returned}
         return values
 
+    def check_hypervisor(self, state: State) -> None:
+        """Refuse a document for KVM where there is none.
+
+        Raises:
+            StrataError: It says what helps.
+        """
+        wanted, has = self.declared.get("xml") or {}, state.config.get("xml") or {}
+        if wanted.get("@type") == "kvm" != has.get("@type") and not state.facts.get("kvm", True):
+            raise StrataError(
+                "is for type='kvm', and KVM does not work on this host",
+                option="xml",
+                hint="Write domain_type: auto beside it: then it is emulated where it has to be",
+            )
+
     def document(self) -> ET.Element | None:
         """What a new domain is made from, where it is given as XML."""
         if not self.options.get("xml"):
             return None
         root = document(self.options["xml"])
         domain_values.told(root)
+        domain_values.spelled_out(root)
         return root
 
     def xml_needs(self) -> Iterator[tuple[str, str]]:
@@ -202,6 +221,10 @@ class DomainXml(FromXml):
     def note_cpu(self, root: ET.Element, values: Mapping[str, Any]) -> None:
         if any(path.startswith(("cpu/", "cpu@")) for path in values.get("xml") or ()):
             self.field("cpu").at.note(root)
+
+    def _lost(self, engine: Any, values: Mapping[str, Any]) -> str:
+        kept = {path: text for path, text in (values.get("xml") or {}).items() if text is not None}
+        return super()._lost(engine, {**values, "xml": kept} if "xml" in values else values)  # type: ignore[misc,no-any-return]
 
     def came_back(self, engine: Any, plan: Plan) -> None:
         """What nobody declares any more, and libvirt has again nevertheless: it is what there is without a word."""
@@ -281,10 +304,3 @@ def _together(field: Field, given: Iterable[Any], value: Iterable[Any]) -> list[
             f"write all of them here, or all of them there"
         )
     return told
-
-
-def refuse_untold(error: StrataError) -> StrataError:
-    """Say what helps where a document is for another host."""
-    if "domaintype=kvm" in str(error) or "KVM" in str(error):
-        error.hint = error.hint or "This host has no KVM: write domain_type: auto beside it"
-    return error
