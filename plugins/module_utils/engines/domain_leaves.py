@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from . import domain_signs
 from .domain_values import same, spelled_out, told
 from .domain_xml import child
-from .xml_leaves import Leaves
+from .xml_leaves import Leaves, plain
 
 _ESSENTIAL = re.compile(r"@type|(os/type|name|uuid|memory|currentMemory|vcpu|devices/emulator)(@.*)?")
 """What a domain can't be without: it stays when nobody declares it any more."""
@@ -88,20 +88,35 @@ def _agree(parent: ET.Element, wanted: tuple[str, ...], element: ET.Element) -> 
     return sum((one == two) << len(had) - place for place, (one, two) in enumerate(zip(wanted, had)))
 
 
-def _placed(parent: ET.Element, steps: Iterable[str]) -> dict[str, ET.Element]:
+def _said(element: ET.Element, path: str = "") -> set[tuple[str, str]]:
+    """What an element says, wherever in it."""
+    said = {(f"{path}@{name}", plain(text)) for name, text in element.attrib.items()}
+    said |= {(path, plain(element.text))} if (element.text or "").strip() and element.text else set()
+    return said.union(*(_said(one, f"{path}/{one.tag}") for one in _elements(element)))
+
+
+def _meant(branch: Branch, path: str = "") -> set[tuple[str, str]]:
+    """What a branch wants, in the same form."""
+    wanted = {(f"{path}@{name}" if name else path, plain(text)) for name, text in branch.leaves.items() if text}
+    return wanted.union(*(_meant(one, f"{path}/{_parsed(step)[0]}") for step, one in branch.below.items()))
+
+
+def _placed(parent: ET.Element, below: Mapping[str, Branch]) -> dict[str, ET.Element]:
     """Which element below one each step leads to, where there is one. The most alike is taken first."""
-    steps, free = list(steps), _elements(parent)
+    steps, free = list(below), _elements(parent)
     parsed = {step: _parsed(step) for step in steps}
     alike = []
     for order, step in enumerate(steps):
         tag, words = parsed[step]
+        several = sum(one == tag for one, _words in parsed.values()) > 1
         for place, element in enumerate(free):
             agreed = _agree(parent, words, element) if element.tag == tag else None
             if agreed is not None:
-                alike.append((-agreed, order, place))
+                common = len(_said(element) & _meant(below[step])) if several else 0
+                alike.append((-agreed, -common, order, place))
     found: dict[str, ET.Element] = {}
     taken: set[int] = set()
-    for _agreed, order, place in sorted(alike):
+    for _agreed, _common, order, place in sorted(alike):
         if steps[order] not in found and place not in taken:
             found[steps[order]] = free[place]
             taken.add(place)

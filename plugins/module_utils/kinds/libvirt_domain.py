@@ -366,7 +366,7 @@ class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
 
     def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
         super()._put(root, values)
-        self.note_cpu(root, values)
+        self.finish(root, values)
         # libvirt takes either an order of sorts of devices, or one of devices.
         if values.get("boot"):
             for device in root.iterfind("devices/*"):

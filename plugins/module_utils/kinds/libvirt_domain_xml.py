@@ -218,9 +218,13 @@ class DomainXml(FromXml):
 
     # Doing.
 
-    def note_cpu(self, root: ET.Element, values: Mapping[str, Any]) -> None:
-        if any(path.startswith(("cpu/", "cpu@")) for path in values.get("xml") or ()):
+    def finish(self, root: ET.Element, values: Mapping[str, Any]) -> None:
+        """Do what goes with leaves that were put: as their options do it."""
+        paths = list(values.get("xml") or ())
+        if any(path.startswith(("cpu/", "cpu@")) for path in paths):
             self.field("cpu").at.note(root)
+        if any(path.startswith("devices/watchdog") for path in paths):
+            self.field("watchdog").at.agree(root)
 
     def _lost(self, engine: Any, values: Mapping[str, Any]) -> str:
         kept = {path: text for path, text in (values.get("xml") or {}).items() if text is not None}

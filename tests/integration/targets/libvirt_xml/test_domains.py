@@ -96,6 +96,7 @@ def test_libvirt_has_what_was_written_and_a_second_run_changes_nothing(name):
     assert dumped(name) is None
     done = call("libvirt_domain", given)
     assert (forecast["changed"], forecast["diff"]) == (True, done["diff"])
+    done.pop("invocation", None)  # what was given, as some versions of Ansible repeat it
     assert "horse" not in str(done)
     again = call("libvirt_domain", given)
     assert (again["changed"], again["changes"], again["restart_required"]) == (False, [], [])
@@ -103,6 +104,7 @@ def test_libvirt_has_what_was_written_and_a_second_run_changes_nothing(name):
     said = {(path, plain(value)) for path, value in leaves(ET.fromstring(DOMAINS[name].strip()))}
     said = {(path, value) for path, value in said if path not in OTHERWISE and not (name == "dumped" and RAN.match(path))}
     said = {(path, value) for path, value in said if "graphics@port" not in path or value != "-1"}
+    said -= {("devices/interface/target@dev", "vnet7")}  # a name that libvirt gives
     assert said - has == set()
 
 
@@ -119,7 +121,7 @@ def test_what_others_change_of_it_is_repaired_and_what_they_add_stays():
         ("port='5904'", "port='5905'"),
         ("ports='16' vectors='4'", "ports='16' vectors='5'"),
         ("</devices>", f"{theirs}</devices>"),
-        ("<metadata>", "<metadata><a:b xmlns:a='https://example.com/a'>theirs</a:b>"),
+        ("</metadata>", "<a:b xmlns:a='https://example.com/a'>theirs</a:b></metadata>"),
     )
     forecast = call("libvirt_domain", given, check=True)
     done = call("libvirt_domain", given)
