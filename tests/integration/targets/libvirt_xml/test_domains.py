@@ -234,7 +234,7 @@ def test_what_runs_takes_what_it_can():
         text = first.replace("state='up'", "state='down'").replace("cpuset='0'", "cpuset='0-1'")
         text = text.replace(drive % "", drive % f"<source file='{two}'/>").replace("mode='host-model'", "mode='maximum'")
         extra = "<interface type='user'><mac address='52:54:00:00:00:22'/><model type='virtio'/></interface>"
-        text = text.replace("<controller", f"{extra}<watchdog model='i6300esb' action='pause'/><controller", 1)
+        text = text.replace("<controller", f"{extra}<watchdog model='i6300esb' action='reset'/><controller", 1)
         done = call("libvirt_domain", {**given, "xml": text})
         assert done["restart_required"]
         assert {re.sub(r"watchdog.*", "watchdog", one) for one in done["restart_required"]} == {
@@ -258,6 +258,21 @@ def test_what_runs_takes_what_it_can():
         call("libvirt_domain", {"name": NAME, "state": "absent"})
         for file in (one, two):
             Path(file).unlink()
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_reboot_is_asked_for_on_every_run():
+    given = {"name": NAME, "xml": xml(""), "state": "running"}
+    call("libvirt_domain", given)
+    api = libvirt_api.connection()
+    uuid, runs = api.lookupByName(NAME).UUIDString(), api.lookupByName(NAME).ID()
+    again = {**given, "restart": "always", "force": True, "timeout": "1"}
+    assert [one["field"] for one in call("libvirt_domain", again, check=True)["changes"]] == ["restart"]
+    assert api.lookupByName(NAME).ID() == runs
+    assert call("libvirt_domain", again)["changed"]
+    assert (api.lookupByName(NAME).ID() != runs, api.lookupByName(NAME).UUIDString()) == (True, uuid)
+    assert call("libvirt_domain", given)["changed"] is False
+    call("libvirt_domain", {"name": NAME, "state": "absent"})
 
 
 @pytest.mark.parametrize(
