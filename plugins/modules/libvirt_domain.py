@@ -119,8 +119,8 @@ options:
     description:
       - The domain as libvirt's XML, as people have it, for what has no option, too. A new domain is made of it.
       - Of a domain that is there, what is written there is kept as it is written; what it doesn't say is left alone. A
-        device is told by what names it, such as the C(target) of a disk, the MAC of a card, the C(name) of a channel, or
-        else by its type and its place among those like it. What libvirt tells of a running domain is passed over.
+        device is told by what names it, such as the C(target) of a disk, the MAC of a card, the C(name) of a channel,
+        or else by its type and its place among those like it. What libvirt tells of a running domain is passed over.
       - An option that is given besides wins over what is written there. A list, such as O(disks), has all that there
         is of its sort; a disk that is only in O(xml) is then an error.
       - Memory, cpus and iothreads, pins and weights, cards, virtio disks, media and the state of links change while it
@@ -196,7 +196,7 @@ EXAMPLES = r"""
             <source file='/var/lib/libvirt/images/base.qcow2'/>
             <target dev='vda' bus='virtio'/>
           </disk>
-          <panic model='pvpanic'/>
+          <panic model='isa'/>
         </devices>
       </domain>
 

@@ -108,7 +108,8 @@ def _placed(parent: ET.Element, below: Mapping[str, Branch]) -> dict[str, ET.Ele
     alike = []
     for order, step in enumerate(steps):
         tag, words = parsed[step]
-        several = sum(one == tag for one, _words in parsed.values()) > 1
+        # Of what nothing tells apart, such as arguments of a command line, the order is what was meant.
+        several = domain_signs.signed(parent.tag, tag) and sum(one == tag for one, _words in parsed.values()) > 1
         for place, element in enumerate(free):
             agreed = _agree(parent, words, element) if element.tag == tag else None
             if agreed is not None:
@@ -230,13 +231,15 @@ def started(running: ET.Element, stored: ET.Element) -> ET.Element:
             card.set("type", "network")  # it shows what the network has made of it
     for tag, attributes in (("cpu", ("check", "match", "migratable")), ("cpu/model", ("fallback",))):
         had, has = stored.find(tag), running.find(tag)
-        for attribute in attributes if had is not None and has is not None else ():
+        if had is None or has is None:
+            continue
+        for attribute in attributes:
             has.attrib.pop(attribute, None)
             if had.get(attribute) is not None:
                 has.set(attribute, had.get(attribute, ""))
-    clocks = [root.find("clock") for root in (stored, running)]
-    if None not in clocks and "basis" in clocks[1].attrib:
-        child(running, "clock").attrib.update(clocks[0].attrib)
+    clock, ticks = stored.find("clock"), running.find("clock")
+    if clock is not None and ticks is not None and "basis" in ticks.attrib:
+        ticks.attrib.update(clock.attrib)
     drivers = {_dev(one): one.find("driver") for one in stored.iterfind("devices/disk")}
     for disk in running.iterfind("devices/disk"):
         driver = drivers.get(_dev(disk))

@@ -132,6 +132,11 @@ def _source(element: ET.Element) -> str:
     return ".".join(words)
 
 
+def signed(above: str, tag: str) -> bool:
+    """Whether anything tells elements of a name apart but their place."""
+    return _sign(above, tag) is not None
+
+
 def signs(above: str, element: ET.Element) -> tuple[str, ...]:
     """What tells an element from its siblings of the same name; empty where something isn't said."""
     sign = _sign(above, element.tag)

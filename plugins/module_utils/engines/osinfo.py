@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What libosinfo's database knows of operating systems: which devices they have drivers for, and what they need.
 
-The database is a file for each system (osinfo-db, in the form of its own schema), which is read as it is: its library is
-there on few hosts, its programs take a tenth of a second a call, and a stack asks for each system once.
+The database is a file for each system (osinfo-db, in the form of its own schema), which is read as it is: its library
+is there on few hosts, its programs take a tenth of a second a call, and a stack asks for each system once.
 """
 
 from __future__ import annotations

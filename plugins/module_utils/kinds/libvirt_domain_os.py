@@ -132,10 +132,12 @@ def tablet(root: ET.Element) -> None:
 def advice(plan: Plan) -> list[str]:
     """What its system needs more of than it is given."""
     system = of(plan.state.facts)
+    if system is None:
+        return []
     moved = {change.field for change in plan.changes}
     told = []
     for option, need in (("memory", "ram"), ("vcpus", "n-cpus")):
-        least, has = (system.minimum.get(need) if system else None), plan.want.get(option)
+        least, has = system.minimum.get(need), plan.want.get(option)
         if option in moved and least and has is not None and has < least:
             shown = [show_size(one) if option == "memory" else one for one in (has, least)]
             told.append(f"{option} is {shown[0]}: {system.name} needs {shown[1]} at least")

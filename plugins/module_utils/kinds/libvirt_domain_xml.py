@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A domain as XML: what of it has an option that was given, what changing the rest costs, and how that is brought in."""
+"""A domain as XML: what of it has an option, what changing the rest costs, and how that is brought in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .libvirt_domain_disks import IOTUNE
 from .libvirt_xml import FromXml, document
 
 _PASSWORD = re.compile(r".*@passwd")
-_NOTHING = (None, (), {})
+_NOTHING: tuple[Any, ...] = (None, (), {})
 
 # What becomes its option wherever a document says it: so it changes while a domain runs as that does.
 _UNFOLDED = ("memory", "memory_max", "vcpus", "vcpus_max", "title", "description")

@@ -78,5 +78,5 @@ def test_without_a_database(monkeypatch):
     monkeypatch.setattr(osinfo, "FOLDERS", ("/nowhere",))
     forget()
     assert osinfo.word("http://lab.example/lab/2") == "http://lab.example/lab/2"
-    with pytest.raises(StrataError, match="needs libosinfo's database .*Install osinfo-db"):
+    with pytest.raises(StrataError, match=r"needs libosinfo's database .*Install osinfo-db"):
         osinfo.system("lab2")

@@ -23,7 +23,12 @@ LINUX = System(
 ).facts()
 WINDOWS = System("http://lab.example/win/9", "labwin", "Lab W", "winnt", ("e1000e",), {}, {}, bios=False).facts()
 MACHINE = "pc-q35-10.0"
-BARE = {"os_variant": "word", "disks": [{"file": "/a.raw"}], "networks": [{"user": True}], "graphics": [{"type": "vnc"}]}
+BARE = {
+    "os_variant": "word",
+    "disks": [{"file": "/a.raw"}],
+    "networks": [{"user": True}],
+    "graphics": [{"type": "vnc"}],
+}
 
 
 def test_a_new_one_gets_what_its_system_can_do():
@@ -55,16 +60,23 @@ def test_a_new_one_reads_back_as_it_was_put():
     resource._put(root, made.want)
     text = domain_xml.text_of(root)
     lines = canonical(text)
-    assert '<libosinfo:os xmlns:libosinfo="http://libosinfo.org/xmlns/libvirt/domain/1.0" id="http://lab.example/win/9">' in (
-        line.replace("<libosinfo:os id", '<libosinfo:os xmlns:libosinfo="http://libosinfo.org/xmlns/libvirt/domain/1.0" id')
-        for line in lines
+    assert (
+        '<libosinfo:os xmlns:libosinfo="http://libosinfo.org/xmlns/libvirt/domain/1.0" id="http://lab.example/win/9">'
+        in (
+            line.replace(
+                "<libosinfo:os id", '<libosinfo:os xmlns:libosinfo="http://libosinfo.org/xmlns/libvirt/domain/1.0" id'
+            )
+            for line in lines
+        )
     )
     assert not resource.plan(state(text, None, system=WINDOWS))
 
 
 def test_what_is_declared_wins():
     declared = {"clock": {"offset": "utc"}, "video": {"model": "bochs"}, "memory": "64M", "vcpus": 1}
-    want = plan(fresh(system=WINDOWS, q35=MACHINE), **{**BARE, "disks": [{"file": "/a.raw", "bus": "virtio"}]}, **declared).want
+    want = plan(
+        fresh(system=WINDOWS, q35=MACHINE), **{**BARE, "disks": [{"file": "/a.raw", "bus": "virtio"}]}, **declared
+    ).want
     assert (want["clock"]["offset"], len(want["clock"]["timers"])) == ("utc", 4)
     assert (want["video"], want["memory"], want["disks"][0]["bus"]) == ({"model": "bochs"}, 64 * 1024**2, "virtio")
 

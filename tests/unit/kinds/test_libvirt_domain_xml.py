@@ -92,24 +92,72 @@ def test_a_document_that_is_put_onto_an_empty_domain_reads_back(name):
 
 DRIFTS = [
     ("seen-and-heard", "x='1920'", "x='1024'", "devices/video[virtio]/model/resolution@x", "1024", "1920"),
-    ("seen-and-heard", "multidevs='remap'", "multidevs='warn'", "devices/filesystem[second]@multidevs", "warn", "remap"),
-    ("disks", "error_policy='stop'", "error_policy='report'", "devices/disk[vda]/driver@error_policy", "report", "stop"),
+    (
+        "seen-and-heard",
+        "multidevs='remap'",
+        "multidevs='warn'",
+        "devices/filesystem[second]@multidevs",
+        "warn",
+        "remap",
+    ),
+    (
+        "disks",
+        "error_policy='stop'",
+        "error_policy='report'",
+        "devices/disk[vda]/driver@error_policy",
+        "report",
+        "stop",
+    ),
     ("disks", "<serial>WD", "<serial>WX", "devices/disk[vda]/serial", "WX-WMAP9A966149", "WD-WMAP9A966149"),
     ("direct-boot", "track='guest'", "track='wall'", "clock/timer[rtc]@track", "wall", "guest"),
     ("direct-boot", "action='poweroff'", "action='none'", "devices/watchdog[i6300esb]@action", "none", "poweroff"),
     ("nodes", "bits='42'", "bits='43'", "cpu/maxphysaddr@bits", "43", "42"),
     ("nodes", "name='lahf_lm'", "name='vmx'", "cpu/feature[lahf_lm]@policy", None, "disable"),
     ("tuned", "cpuset='5-6'", "cpuset='5'", "cputune/iothreadpin[2]@cpuset", "5", "5,6"),
-    ("tuned", "<hard_limit unit='KiB'>1048576", "<hard_limit unit='KiB'>1048577", "memtune/hard_limit", "1048577", "1048576"),
+    (
+        "tuned",
+        "<hard_limit unit='KiB'>1048576",
+        "<hard_limit unit='KiB'>1048577",
+        "memtune/hard_limit",
+        "1048577",
+        "1048576",
+    ),
     ("cards", "gso='off'", "gso='on'", "devices/interface[00:16:3e:5d:c7:9e]/driver/host@gso", "on", "off"),
-    ("cards", "managerid='11'", "managerid='12'", "devices/interface[* direct eth0]/virtualport/parameters@managerid", "12", "11"),
-    ("host-devices", "guestReset='off'", "guestReset='on'", "devices/hostdev[usb 1234:beef]/source@guestReset", "on", "off"),
-    ("verbatim", "value='-newarg'/>\n    <qemu:arg value='parameter'", "value='-x'/>\n    <qemu:arg value='parameter'",
-     "{http:%2F%2Flibvirt.org%2Fschemas%2Fdomain%2Fqemu%2F1.0}commandline/"
-     "{http:%2F%2Flibvirt.org%2Fschemas%2Fdomain%2Fqemu%2F1.0}arg@value", "-x", "-newarg"),
-    ("kvm-guest", ">myappname:some", ">myappname:other", "sysinfo[smbios]/oemStrings/entry", "myappname:other arbitrary data", "myappname:some arbitrary data"),
+    (
+        "cards",
+        "managerid='11'",
+        "managerid='12'",
+        "devices/interface[* direct eth0]/virtualport/parameters@managerid",
+        "12",
+        "11",
+    ),
+    (
+        "host-devices",
+        "guestReset='off'",
+        "guestReset='on'",
+        "devices/hostdev[usb 1234:beef]/source@guestReset",
+        "on",
+        "off",
+    ),
+    (
+        "verbatim",
+        "value='-newarg'/>\n    <qemu:arg value='parameter'",
+        "value='-x'/>\n    <qemu:arg value='parameter'",
+        "{http:%2F%2Flibvirt.org%2Fschemas%2Fdomain%2Fqemu%2F1.0}commandline/"
+        "{http:%2F%2Flibvirt.org%2Fschemas%2Fdomain%2Fqemu%2F1.0}arg@value",
+        "-x",
+        "-newarg",
+    ),
+    (
+        "kvm-guest",
+        ">myappname:some",
+        ">myappname:other",
+        "sysinfo[smbios]/oemStrings/entry",
+        "myappname:other arbitrary data",
+        "myappname:some arbitrary data",
+    ),
     ("kvm-guest", ">..<", ">theirs<", "metadata/{http:%2F%2Fapp1.org%2Fapp1%2F}foo", "theirs", ".."),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "old", "new", "path", "before", "after"), DRIFTS)
@@ -157,7 +205,8 @@ def test_an_option_beside_it_wins():
 
 def test_a_list_beside_it_takes_in_what_it_says_of_the_same_devices():
     xml = "<domain type='qemu'><name>x</name><memory>131072</memory><devices>%s</devices></domain>"
-    disk = "<disk type='file'><driver name='qemu' type='raw' cache='none' queues='4'/><source file='/a'/><target dev='vda'/></disk>"
+    driver = "<driver name='qemu' type='raw' cache='none' queues='4'/>"
+    disk = f"<disk type='file'>{driver}<source file='/a'/><target dev='vda'/></disk>"
     both = LibvirtDomain({"name": "x", "xml": xml % disk, "disks": [{"file": "/a", "cache": "unsafe"}]})
     assert both.spec["disks"][0]["cache"] == "unsafe"
     assert (both.spec["disks"][0]["queues"], both.spec["disks"][0]["target"]) == (4, "vda")
@@ -190,12 +239,32 @@ CARD = "devices/interface[52:54:00:00:00:21]"
 COSTS = [
     ("<model type='virtio'/>", "<model type='virtio'/><link state='down'/>", f"{CARD}/link@state", Effect.LIVE),
     ("type='virtio'/></interface>", "type='e1000e'/></interface>", f"{CARD}/model@type", Effect.RESTART),
-    ("<driver name='qemu' type='raw'/>", "<driver name='qemu' type='raw'/><source file='/x.iso'/>", "devices/disk[sda]/source@file", Effect.LIVE),
-    ("<graphics", "<interface type='user'><mac address='52:54:00:00:00:22'/></interface><graphics", "devices/interface[52:54:00:00:00:22]@type", Effect.LIVE),
-    ("<graphics", "<watchdog model='i6300esb' action='none'/><graphics", "devices/watchdog[i6300esb]@action", Effect.RESTART),
+    (
+        "<driver name='qemu' type='raw'/>",
+        "<driver name='qemu' type='raw'/><source file='/x.iso'/>",
+        "devices/disk[sda]/source@file",
+        Effect.LIVE,
+    ),
+    (
+        "<graphics",
+        "<interface type='user'><mac address='52:54:00:00:00:22'/></interface><graphics",
+        "devices/interface[52:54:00:00:00:22]@type",
+        Effect.LIVE,
+    ),
+    (
+        "<graphics",
+        "<watchdog model='i6300esb' action='none'/><graphics",
+        "devices/watchdog[i6300esb]@action",
+        Effect.RESTART,
+    ),
     ("name='hpet' present='no'", "name='hpet' present='yes'", "clock/timer[hpet]@present", Effect.RESTART),
-    ("<devices>", "<cputune><vcpupin vcpu='0' cpuset='0'/></cputune><devices>", "cputune/vcpupin[0]@cpuset", Effect.LIVE),
-]  # fmt: skip
+    (
+        "<devices>",
+        "<cputune><vcpupin vcpu='0' cpuset='0'/></cputune><devices>",
+        "cputune/vcpupin[0]@cpuset",
+        Effect.LIVE,
+    ),
+]
 
 
 @pytest.mark.parametrize(("old", "new", "path", "effect"), COSTS)

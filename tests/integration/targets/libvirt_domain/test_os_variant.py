@@ -101,7 +101,9 @@ def test_what_is_declared_wins():
 def test_another_system_is_noted_and_nothing_else_changes():
     before = made(os_variant="debian11", memory="512M")
     done = call("libvirt_domain", {**BARE, "os_variant": "win10"})
-    assert [(one["field"], one["before"], one["after"]) for one in done["changes"]] == [("os_variant", "debian11", "win10")]
+    assert [(one["field"], one["before"], one["after"]) for one in done["changes"]] == [
+        ("os_variant", "debian11", "win10")
+    ]
     after = stored()
     assert after.find(SYSTEM).get("id") == identity("win10")
     after.find(SYSTEM).set("id", before.find(SYSTEM).get("id"))
@@ -123,7 +125,7 @@ def test_without_a_database_it_says_what_to_install():
     away = DATABASE.with_name("os.away")
     DATABASE.rename(away)
     try:
-        with pytest.raises(Failed, match="os_variant: needs libosinfo's database .*Install osinfo-db"):
+        with pytest.raises(Failed, match=r"os_variant: needs libosinfo's database .*Install osinfo-db"):
             call("libvirt_domain", {**BARE, "os_variant": "debian12"})
     finally:
         away.rename(DATABASE)

@@ -36,7 +36,11 @@ SIZES = (
 OTHERWISE = {
     *SIZES,
     *(f"{path}@unit" for path in SIZES),
-    *(f"{path}@{one}" for path in ("memoryBacking/hugepages/page", "cpu/numa/cell") for one in ("size", "memory", "unit")),
+    *(
+        f"{path}@{one}"
+        for path in ("memoryBacking/hugepages/page", "cpu/numa/cell")
+        for one in ("size", "memory", "unit")
+    ),
     "@id",
     "@type",
     "os/type@machine",
@@ -48,7 +52,9 @@ OTHERWISE = {
     "cputune/vcpusched@vcpus",
     "devices/console/target@port",
 }
-RAN = re.compile(r".*(alias@name|source@(index|portid|bridge|path|mode)|backingStore.*|@tty|graphics@port|target@(dev|state)|label)")
+RAN = re.compile(
+    r".*(alias@name|source@(index|portid|bridge|path|mode)|backingStore.*|@tty|graphics@port|target@(dev|state)|label)"
+)
 
 
 def plain(value: str) -> str:
@@ -72,8 +78,8 @@ def edited(name: str, *pairs: tuple[str, str]) -> None:
 
 def xml(inside: str, *, devices: str = "") -> str:
     return (
-        f"<domain type='qemu'><name>{NAME}</name><memory unit='MiB'>128</memory><os><type arch='x86_64' machine='q35'>hvm"
-        f"</type></os>{inside}<devices>{devices}</devices></domain>"
+        f"<domain type='qemu'><name>{NAME}</name><memory unit='MiB'>128</memory>"
+        f"<os><type arch='x86_64' machine='q35'>hvm</type></os>{inside}<devices>{devices}</devices></domain>"
     )
 
 
@@ -102,7 +108,9 @@ def test_libvirt_has_what_was_written_and_a_second_run_changes_nothing(name):
     assert (again["changed"], again["changes"], again["restart_required"]) == (False, [], [])
     has = {(path, plain(value)) for path, value in leaves(dumped(name))}
     said = {(path, plain(value)) for path, value in leaves(ET.fromstring(DOMAINS[name].strip()))}
-    said = {(path, value) for path, value in said if path not in OTHERWISE and not (name == "dumped" and RAN.match(path))}
+    said = {
+        (path, value) for path, value in said if path not in OTHERWISE and not (name == "dumped" and RAN.match(path))
+    }
     said = {(path, value) for path, value in said if "graphics@port" not in path or value != "-1"}
     said -= {("devices/interface/target@dev", "vnet7")}  # a name that libvirt gives
     assert said - has == set()
@@ -111,7 +119,9 @@ def test_libvirt_has_what_was_written_and_a_second_run_changes_nothing(name):
 def test_what_others_change_of_it_is_repaired_and_what_they_add_stays():
     name = "seen-and-heard"
     given = {"name": name, "xml": DOMAINS[name].strip(), **OFF}
-    theirs = "<disk type='file'><source file='/theirs'/><target dev='vdz' bus='virtio'/></disk><watchdog model='i6300esb'/>"
+    theirs = (
+        "<disk type='file'><source file='/theirs'/><target dev='vdz' bus='virtio'/></disk><watchdog model='i6300esb'/>"
+    )
     uuid = dumped(name).findtext("uuid")
     edited(
         name,
@@ -163,7 +173,9 @@ def test_a_card_keeps_its_address_and_a_device_that_went_comes_back():
 
 @pytest.mark.usefixtures("_fresh")
 def test_options_beside_it_win_and_lists_name_all_there_is():
-    disk = "<disk type='file'><source file='/a'/><target dev='vda' bus='virtio'/><driver name='qemu' cache='none'/></disk>"
+    disk = (
+        "<disk type='file'><source file='/a'/><target dev='vda' bus='virtio'/><driver name='qemu' cache='none'/></disk>"
+    )
     text = xml("<vcpu>2</vcpu><clock offset='localtime'><timer name='hpet' present='no'/></clock>", devices=disk)
     beside = {"memory": "256M", "vcpus": 1, "clock": {"offset": "utc"}, "cpu": {"mode": "maximum"}}
     given = {"name": NAME, "xml": text, **beside, **OFF}
@@ -171,7 +183,10 @@ def test_options_beside_it_win_and_lists_name_all_there_is():
     assert call("libvirt_domain", given)["changes"] == []
     root = dumped(NAME)
     assert (root.findtext("memory"), root.findtext("vcpu")) == ("262144", "1")
-    assert (root.find("clock").get("offset"), root.find("clock/timer").attrib) == ("utc", {"name": "hpet", "present": "no"})
+    assert (root.find("clock").get("offset"), root.find("clock/timer").attrib) == (
+        "utc",
+        {"name": "hpet", "present": "no"},
+    )
     assert (root.find("cpu").get("mode"), root.find("devices/disk/driver").get("cache")) == ("maximum", "none")
     with pytest.raises(Failed, match="xml: has '/a', which disks has not"):
         call("libvirt_domain", {**given, "disks": [{"device": "cdrom", "target": "sda"}]})
@@ -211,9 +226,11 @@ def test_what_a_stack_no_longer_writes_goes():
 
 @pytest.mark.usefixtures("_fresh")
 def test_what_runs_takes_what_it_can():
-    disk = "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='%s'/><target dev='%s' bus='%s'/></disk>"
+    disk = "<disk type='file'><driver name='qemu' type='raw'/><source file='%s'/><target dev='%s' bus='%s'/></disk>"
     drive = "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>%s<target dev='sda' bus='sata'/></disk>"
-    card = "<interface type='user'><mac address='52:54:00:00:00:21'/><model type='virtio'/><link state='%s'/></interface>"
+    card = (
+        "<interface type='user'><mac address='52:54:00:00:00:21'/><model type='virtio'/><link state='%s'/></interface>"
+    )
     one, two = "/var/lib/libvirt/images/strata-xml-1.raw", "/var/lib/libvirt/images/strata-xml-2.raw"
     for file in (one, two):
         with open(file, "wb") as image:
@@ -222,7 +239,10 @@ def test_what_runs_takes_what_it_can():
     tune = "<cputune><vcpupin vcpu='0' cpuset='%s'/></cputune>"
     first = xml(
         f"<vcpu>1</vcpu>{cpu}{tune % 0}<os/>".replace("<os/>", ""),
-        devices=drive % "" + card % "up" + disk % (one, "vda", "virtio") + "<controller type='pci' model='pcie-root'/>"
+        devices=drive % ""
+        + card % "up"
+        + disk % (one, "vda", "virtio")
+        + "<controller type='pci' model='pcie-root'/>"
         + "<controller type='pci' model='pcie-root-port'/>" * 6,
     )
     given = {"name": NAME, "xml": first, "state": "running"}
@@ -232,7 +252,9 @@ def test_what_runs_takes_what_it_can():
         assert (again["changes"], again["restart_required"]) == ([], [])
         process = libvirt_api.connection().lookupByName(NAME).ID()
         text = first.replace("state='up'", "state='down'").replace("cpuset='0'", "cpuset='0-1'")
-        text = text.replace(drive % "", drive % f"<source file='{two}'/>").replace("mode='host-model'", "mode='maximum'")
+        text = text.replace(drive % "", drive % f"<source file='{two}'/>").replace(
+            "mode='host-model'", "mode='maximum'"
+        )
         extra = "<interface type='user'><mac address='52:54:00:00:00:22'/><model type='virtio'/></interface>"
         text = text.replace("<controller", f"{extra}<watchdog model='i6300esb' action='reset'/><controller", 1)
         done = call("libvirt_domain", {**given, "xml": text})
@@ -280,7 +302,10 @@ def test_a_reboot_is_asked_for_on_every_run():
     [
         ("<domain><name>x</name>", "xml: is no XML"),
         ("<network/>", "xml: is a <network>, and not a <domain>"),
-        ("<domain type='qemu'><name>y</name><memory>131072</memory><os><type>hvm</type></os></domain>", "xml: is of 'y'"),
+        (
+            "<domain type='qemu'><name>y</name><memory>131072</memory><os><type>hvm</type></os></domain>",
+            "xml: is of 'y'",
+        ),
         ("<domain type='qemu'><name>x</name><os><type>hvm</type></os></domain>", "memory: is needed"),
         (
             "<domain type='qemu'><memory>131072</memory><os><type>hvm</type></os><speed/></domain>",
