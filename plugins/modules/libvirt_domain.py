@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - strata.virt.converges
 requirements:
   - libvirt-python (python3-libvirt)
+  - osinfo-db, for O(os_variant)
   - libvirt 7.2 or newer
 options:
   name:
@@ -98,10 +99,35 @@ options:
       - How many O(vcpus) can become while it runs. As many as O(vcpus) where it was never set apart.
     type: int
     aliases: [max_vcpus]
+  os_variant:
+    description:
+      - The operating system that it is for, as C(osinfo-query os) names it (V(debian12), V(win11)), or its full ID.
+      - A new domain gets what virt-install gives it for that system wherever nothing else is declared. V(q35) where
+        the system knows it, UEFI where it needs it, disks and network cards that it has drivers for, its clock and
+        timers, what a hypervisor tells Windows, a source of random numbers, with a screen the video card and a
+        pointer that it can do with, and as much memory and as many cpus as are recommended for it.
+      - It is noted in the domain's metadata, as by virt-install. For a domain that is there, another system changes
+        the note, and what disks and network cards get that come after it; nothing else.
+      - Less memory, or fewer cpus, than the system needs at least is warned of.
+      - Needs the database of libosinfo (C(osinfo-db)) where the module runs. Beside O(xml) it is the note alone.
+    type: str
   autostart:
     description:
       - Start it when the host boots.
     type: bool
+  xml:
+    description:
+      - The domain as libvirt's XML, as people have it, for what has no option, too. A new domain is made of it.
+      - Of a domain that is there, what is written there is kept as it is written; what it doesn't say is left alone. A
+        device is told by what names it, such as the C(target) of a disk, the MAC of a card, the C(name) of a channel,
+        or else by its type and its place among those like it. What libvirt tells of a running domain is passed over.
+      - An option that is given besides wins over what is written there. A list, such as O(disks), has all that there
+        is of its sort; a disk that is only in O(xml) is then an error.
+      - Memory, cpus and iothreads, pins and weights, cards, virtio disks, media and the state of links change while it
+        runs, as they do by their options. The rest takes a restart, see O(restart).
+      - A password in it is never shown in changes, but Ansible shows options at verbosity 3 and above. Better give it
+        in O(graphics).
+    type: str
 seealso:
   - module: strata.virt.libvirt_info
   - module: strata.virt.stack
@@ -143,6 +169,37 @@ EXAMPLES = r"""
     cmdline: console=ttyS0
     console_log: /var/log/libvirt/qemu/tiny-console.log
 
+- name: What Windows 10 gets from virt-install
+  strata.virt.libvirt_domain:
+    name: desk
+    os_variant: win10
+    memory: 4G
+    disks: [{file: /var/lib/libvirt/images/base.qcow2}]
+    networks: [{network: default}]
+    graphics: [{type: vnc}]
+    state: shutdown
+
+- name: A domain as its XML, emulated where the host has no KVM
+  strata.virt.libvirt_domain:
+    name: from-xml
+    domain_type: auto
+    state: shutdown
+    xml: |
+      <domain type='kvm'>
+        <name>from-xml</name>
+        <memory unit='MiB'>256</memory>
+        <vcpu>1</vcpu>
+        <os><type arch='x86_64' machine='q35'>hvm</type></os>
+        <devices>
+          <disk type='file' device='disk'>
+            <driver name='qemu' type='qcow2' queues='2'/>
+            <source file='/var/lib/libvirt/images/base.qcow2'/>
+            <target dev='vda' bus='virtio'/>
+          </disk>
+          <panic model='isa'/>
+        </devices>
+      </domain>
+
 - name: Forget the domain, keep its disks
   strata.virt.libvirt_domain:
     name: vm1
@@ -158,6 +215,12 @@ changes:
   sample:
     - {field: memory, before: 256M, after: 384M, effect: next_boot, layer: config}
     - {field: memory, before: 256M, after: 384M, effect: live, layer: running}
+advice:
+  description: What is done as declared, and may not be what was meant; also shown as warnings.
+  returned: where there is some
+  type: list
+  elements: str
+  sample: ["memory is 128M: Debian 12 needs 1G at least"]
 restart_required:
   description: Options that are stored and take effect at the next start, because O(restart) didn't allow one.
   returned: always

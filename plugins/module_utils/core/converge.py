@@ -34,7 +34,9 @@ def report(kind: type[Resource], name: str, state: State) -> dict[str, Any]:
 
 def describe(resource: Resource, plan: Plan) -> dict[str, Any]:
     """What a plan does, as a part of a result."""
+    told = resource.advice(plan)
     return {
+        **({"advice": told} if told else {}),
         "changed": bool(plan),
         "changes": [change.as_result() for change in plan.changes],
         "restart_required": plan.restart_required,
@@ -78,6 +80,8 @@ def guarded(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> None:
     except StrataError as error:
         module.fail_json(msg=str(error), entry=error.entry, option=error.option)
     else:
+        for told in result.get("advice", ()):
+            module.warn(told)
         module.exit_json(**result)
 
 

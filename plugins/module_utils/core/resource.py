@@ -174,6 +174,10 @@ class Resource:
         """What the engine knows of why a resource isn't as it was just made, for the error message."""
         return ""
 
+    def advice(self, plan: Plan) -> list[str]:
+        """What is done as declared, and may not be what was meant. No I/O."""
+        return []
+
     def outcome(self, state: State) -> dict[str, Any]:
         """What a single task's result has beside what every kind's has. No I/O."""
         return {}

@@ -47,6 +47,15 @@ class Devices:
         values = {field.name: field.at.get(element) for field in self.row}
         return {name: value for name, value in values.items() if value is not None}
 
+    def copy(self, root: ET.Element, other: ET.Element) -> None:
+        """Have in another document what entries say of the devices of one, and no more."""
+        for _key, element in self.elements(root):
+            alone = ET.SubElement(child(other, "devices"), self.tag)
+            for field in self.row:
+                value = field.at.get(element)
+                if value not in (None, (), {}):
+                    field.at.put(alone, value)
+
     def find(self, root: ET.Element, key: str) -> ET.Element | None:
         return dict(self.elements(root)).get(key)
 

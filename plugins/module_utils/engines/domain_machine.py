@@ -157,6 +157,10 @@ class Watchdog(Single):
 
     def put(self, root: ET.Element, value: Row | None) -> None:
         super().put(root, value)
+        self.agree(root)
+
+    def agree(self, root: ET.Element) -> None:
+        """Have the other one do the same."""
         mine = self._find(root)
         for other in root.iterfind(f"devices/{self.tag}[@model='itco']"):
             other.set("action", "reset" if mine is None else mine.get("action", "reset"))

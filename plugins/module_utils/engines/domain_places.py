@@ -100,8 +100,7 @@ class Cpu:
             patch(self.row, cpu, value)
             if value.get("mode") == "custom" and cpu.find("model") is None:
                 cpu.attrib.pop("mode", None)  # libvirt chooses a model then
-            told = self.get(root) or {}
-            marked(root).set("cpu", json.dumps({name: told[name] for name in _MODEL if name in told}, sort_keys=True))
+            self.note(root)
             return
         for element in cpu.findall("topology"):
             cpu.remove(element)
@@ -110,6 +109,11 @@ class Cpu:
         note = mark(root)
         if note is not None:
             note.attrib.pop("cpu", None)
+
+    def note(self, root: ET.Element) -> None:
+        """Note what was asked for."""
+        told = self.get(root) or {}
+        marked(root).set("cpu", json.dumps({name: told[name] for name in _MODEL if name in told}, sort_keys=True))
 
     def running(self, root: ET.Element, stored: Row | None) -> dict[str, Any] | None:
         """What a running domain was started with.

@@ -30,7 +30,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """What tells elements of one name from each other, for those of which there may be many: the first that is there."""
 
-_UNITS = {
+UNITS = {
     "": 1,
     "b": 1,
     "bytes": 1,
@@ -43,7 +43,7 @@ _UNITS = {
 def _step(element: ET.Element) -> str:
     tag = quote(element.tag, safe=":{}-_.")
     named = [value for value in map(element.get, KEYS.get(element.tag.rpartition("}")[2], ())) if value]
-    return f"{tag}[{quote(_plain(named[0]), safe=':.,-_ ')}]" if named else tag
+    return f"{tag}[{quote(plain(named[0]), safe=':.,-_ ')}]" if named else tag
 
 
 def _children(element: ET.Element) -> Iterator[ET.Element]:
@@ -60,7 +60,7 @@ def _walk(element: ET.Element, path: str, every: bool) -> Iterator[tuple[str, st
         yield from _walk(one, f"{path}/{_step(one)}" if path else _step(one), every)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One spelling of what libvirt takes several for."""
     text = text.strip()
     word = text.lower()
@@ -87,8 +87,8 @@ def spelled_out(root: ET.Element) -> None:
             del element.attrib["netmask"]
         unit = str(element.get("unit", "")).lower()
         number = (element.text or "").strip()
-        if element.tag in ("capacity", "allocation") and unit in _UNITS and number.isdigit():
-            element.text = str(int(number) * _UNITS[unit])
+        if element.tag in ("capacity", "allocation") and unit in UNITS and number.isdigit():
+            element.text = str(int(number) * UNITS[unit])
             element.attrib.pop("unit", None)
 
 
@@ -111,13 +111,18 @@ class Leaves:
         """The leaves that a document declares."""
         return {path: text for path, text in _walk(root, "", False) if not re.fullmatch(self.told, path)}
 
+    def seen(self, root: ET.Element, wanted: Mapping[str, str | None]) -> dict[str, str]:
+        """What a document has of some leaves."""
+        found = self.get(root)
+        return {path: found[path] for path in wanted if path in found}
+
     def settled(self, wanted: Mapping[str, str | None], found: Mapping[str, str]) -> dict[str, str | None]:
         """What is wanted, in the spelling that libvirt has for it, and without what libvirt doesn't say."""
         settled: dict[str, str | None] = {}
         for path, text in wanted.items():
-            if text is not None and path in found and _plain(found[path]) == _plain(text):
+            if text is not None and path in found and plain(found[path]) == plain(text):
                 settled[path] = found[path]
-            elif text is None or path in found or _plain(self.silent.get(path, "\0")) != _plain(text):
+            elif text is None or path in found or plain(self.silent.get(path, "\0")) != plain(text):
                 settled[path] = text
         return settled
 

@@ -23,7 +23,9 @@ from . import libvirt_domain_devices as devices
 from . import libvirt_domain_disks as disks
 from . import libvirt_domain_machine as machines
 from . import libvirt_domain_networks as networks
+from . import libvirt_domain_os as systems
 from . import libvirt_domain_seed as seeds
+from . import libvirt_domain_xml as xml
 from .libvirt_domain_fields import GUEST_MEMORY, at_least_one
 from .libvirt_domain_live import WAITS, RunningDomain
 from .libvirt_stored import StoredXml
@@ -35,7 +37,7 @@ def _waits(words: tuple[str, ...]) -> None:
         raise ValueError(f"has {', '.join(wrong)}: write {', '.join(WAITS)}")
 
 
-class LibvirtDomain(RunningDomain, StoredXml):
+class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
     kind = "libvirt_domain"
     rank = 60
     layered = True
@@ -82,6 +84,7 @@ class LibvirtDomain(RunningDomain, StoredXml):
         Field("wait_timeout", SECONDS, role=Role.POLICY, given="300"),
         Field("uri", LINE, role=Role.CONNECT, given=DEFAULT),
         Field("domain_type", TEXT, Leaf("", "type"), Effect.RESTART, choices=("auto", "kvm", "qemu"), default="auto"),
+        systems.FIELD,
         Field("memory", GUEST_MEMORY, Now(*MEMORY), Effect.LIVE),
         Field("memory_max", GUEST_MEMORY, MEMORY[1], Effect.RESTART, aliases=("max_memory",)),
         Field("vcpus", INT, Now(*VCPUS), Effect.LIVE, default=1, check=at_least_one),
@@ -94,6 +97,7 @@ class LibvirtDomain(RunningDomain, StoredXml):
         Field("console_log", PATH, ConsoleLog(), Effect.RESTART),
         *devices.FIELDS,
         Field("autostart", BOOL, effect=Effect.NEXT_BOOT, default=False),
+        xml.FIELD,
     )
 
     def check(self) -> None:
@@ -139,23 +143,23 @@ class LibvirtDomain(RunningDomain, StoredXml):
     def state_of(cls, domain: Domain) -> State:
         """What a domain's XML says, in canonical values."""
         stored = domain_xml.parse(domain.stored)
-        config = {field.name: field.at.get(stored) for field in cls.fields if field.at}
+        config = cls.values(stored)
         config["autostart"] = domain.autostart
         machine = stored.find("os/type")
         facts: dict[str, Any] = {
             "uuid": stored.findtext("uuid"),
             "machine": None if machine is None else machine.get("machine"),
         }
-        live = None
+        root = live = None
         if domain.running is not None:
             root = domain_xml.parse(domain.running)
-            live = {field.name: field.at.get(root) for field in cls.fields if field.at}
+            live = cls.values(root)
             live["memory"] = domain_xml.running_memory(root)
             live["cpu"] = cls.field("cpu").at.running(root, config["cpu"])
             facts.update(domain_xml.running_facts(root))
         marked = domain_xml.mark(stored)
         owner = None if marked is None else marked.get("owner")
-        return State(domain.status, config, live, facts, owner)
+        return State(domain.status, config, live, facts, owner, document=(stored, root))
 
     @classmethod
     def reached(cls, engine: Host, name: str, state: State) -> dict[str, Any]:
@@ -177,9 +181,10 @@ class LibvirtDomain(RunningDomain, StoredXml):
     def needs(self) -> list[Thing]:
         nets = [row["network"] for row in self.spec.get("networks", ()) if "network" in row]
         volumes = [("libvirt_volume", f"{pool}/{volume}") for pool, volume in self._volumes()]
-        return [*super().needs(), *volumes, *(("libvirt_network", name) for name in nets)]
+        return [*super().needs(), *volumes, *(("libvirt_network", name) for name in nets), *self.xml_needs()]
 
     def observe(self, engine: Host, state: State) -> State:
+        state = super().observe(engine, state)
         if self.target == "absent":
             return state
         facts = {
@@ -202,6 +207,9 @@ class LibvirtDomain(RunningDomain, StoredXml):
             and ("libvirt_volume", f"{pool}/{volume}") not in self.promised
             and not engine.has_volume(pool, volume)
         ]
+        if "os_variant" in self.spec:
+            facts["system"] = systems.told(self.spec["os_variant"], state.config.get("os_variant"))
+            facts["q35"] = None if state.exists else engine.machine("q35", "qemu")
         if "machine" in self.spec:
             facts["newest"] = self._newest(engine, state)
         if state.live is None and self.target in ("running", "paused", "saved"):
@@ -231,8 +239,13 @@ class LibvirtDomain(RunningDomain, StoredXml):
     # Planning.
 
     def settings(self, state: State) -> dict[str, Any]:
-        values = super().settings(state)
-        if values.get("domain_type") == "auto" or (not state.exists and "domain_type" not in values):
+        values, system = super().settings(state), systems.of(state.facts)
+        if system is not None and values.get("os_variant"):
+            values["os_variant"] = system.id
+        if not state.exists and "xml" not in self.spec:
+            values = systems.completed(values, state.facts)
+        typed = "domain_type" in values or "@type" in values.get("xml", ())
+        if values.get("domain_type") == "auto" or not (state.exists or typed):
             values["domain_type"] = "kvm" if state.facts.get("kvm") else "qemu"
         if not state.exists and "memory" not in values:
             raise StrataError("is needed to make a domain", option="memory", hint="Write memory: 1G")
@@ -243,17 +256,23 @@ class LibvirtDomain(RunningDomain, StoredXml):
                 raise StrataError(f"is less than {option}", option=f"{option}_max", value=most)
             if f"{option}_max" in values and most is None:  # it was declared, and no longer is
                 values[f"{option}_max"] = now
+        if values.get("memory", "") is None:
+            del values["memory"]  # there is none without
         if values.get("machine", "") is None:
             del values["machine"]  # another one would take other devices, too
         if values.get("machine"):
             values["machine"] = machines.machine(
                 values["machine"], state.config.get("machine"), state.facts.get("newest")
             )
+        machine = values.get("machine") or state.config.get("machine")
         if values.get("disks"):
-            values["disks"] = disks.completed(values["disks"], state)
+            values["disks"] = disks.completed(values["disks"], state, systems.bus(system, str(machine)))
         if values.get("networks"):
-            values["networks"] = networks.completed(values["networks"], state, self.name)
+            values["networks"] = networks.completed(values["networks"], state, self.name, systems.card(system))
         return values
+
+    def advice(self, plan: Plan) -> list[str]:
+        return systems.advice(plan)
 
     def plan(self, state: State) -> Plan:
         if self.target != "absent":
@@ -281,6 +300,7 @@ class LibvirtDomain(RunningDomain, StoredXml):
                 value=self.spec["machine"],
                 hint="See what there is: virsh domcapabilities, qemu-system-x86_64 -machine help",
             )
+        self.check_hypervisor(state)
         cpus.check_pins(self.spec, state)
         devices.check_shared(self.spec, state)
         self._check_networks(state)
@@ -301,6 +321,8 @@ class LibvirtDomain(RunningDomain, StoredXml):
 
     def cost(self, change: Change, state: State) -> Effect:
         facts = state.facts
+        if change.field == "xml":
+            return self.xml_cost(change, state)
         if change.field == "memory":
             within = self.field("memory").codec.parse(change.after) <= facts["memory_most"]
             return Effect.LIVE if within and facts["balloon"] else Effect.RESTART
@@ -315,10 +337,14 @@ class LibvirtDomain(RunningDomain, StoredXml):
 
     def create(self, engine: Host, plan: Plan) -> None:
         self._seed()
-        root = domain_xml.parse(domain_xml.SKELETON)
+        given = self.document()
+        root = domain_xml.parse(domain_xml.SKELETON) if given is None else given
         domain_xml.child(root, "name").text = self.name
         domain_xml.marked(root).set("owner", self.owner)
         self._put(root, plan.want)
+        system = systems.of(plan.state.facts)
+        if given is None and system is not None and "usb_tablet" in system.has:
+            systems.tablet(root)
         engine.define(domain_xml.text_of(root))
         lost = self._lost(engine, plan.want)
         if lost:
@@ -330,6 +356,7 @@ class LibvirtDomain(RunningDomain, StoredXml):
     def configure(self, engine: Host, plan: Plan) -> None:
         self._seed()
         super().configure(engine, plan)
+        self.came_back(engine, plan)
         self._tidy(engine)
 
     def _seed(self) -> None:
@@ -344,6 +371,7 @@ class LibvirtDomain(RunningDomain, StoredXml):
 
     def _put(self, root: ET.Element, values: Mapping[str, Any]) -> None:
         super()._put(root, values)
+        self.finish(root, values)
         # libvirt takes either an order of sorts of devices, or one of devices.
         if values.get("boot"):
             for device in root.iterfind("devices/*"):

@@ -117,8 +117,14 @@ def check(rows: Iterable[Row]) -> None:
             raise StrataError("needs cache: none or directsync", option="disks.io", value="native")
 
 
-def completed(rows: Iterable[Row], state: State) -> tuple[Row, ...]:
-    """The declared disks; those that are new, with what a new one gets, and each drive with its name."""
+def completed(rows: Iterable[Row], state: State, bus: str = "virtio") -> tuple[Row, ...]:
+    """The declared disks; those that are new, with what a new one gets, and each drive with its name.
+
+    Args:
+        rows: The declared disks.
+        state: What there is.
+        bus: What a new one is on.
+    """
     there = list(state.config.get("disks", ()))
     taken = {str(row.get("target")) for row in [*there, *rows]}
     drives = [row for row in there if row.get("device") == _DRIVE]
@@ -134,13 +140,13 @@ def completed(rows: Iterable[Row], state: State) -> tuple[Row, ...]:
             taken.add(name)
             row = {**row, "target": name}
         known = any(disk_key(row) == disk_key(one) for one in there)
-        full.append(row if known else {**_fresh(row), **row})
+        full.append(row if known else {**_fresh(row, bus), **row})
     return tuple(full)
 
 
-def _fresh(row: Row) -> dict[str, Any]:
+def _fresh(row: Row, bus: str) -> dict[str, Any]:
     drive = row.get("device") == _DRIVE
-    fresh = {"device": "disk", "bus": "sata" if drive else "virtio"}
+    fresh = {"device": "disk", "bus": "sata" if drive else bus}
     if not drive or set(_SOURCES) & set(row):
         fresh["format"] = _format(row)
     return fresh

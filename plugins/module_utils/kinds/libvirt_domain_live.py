@@ -8,7 +8,7 @@ import base64
 import json
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..core.errors import StrataError
@@ -43,8 +43,13 @@ class RunningDomain(Resource):
                 engine.set_vcpus(self.name, plan.want["vcpus"])
             elif change.field in ("cpu_tune", "iothreads"):
                 cpus.bring_in(engine, self.name, change, plan.want)
-            elif change.key is not None:
+            elif change.field != "xml" and change.key is not None:
                 self._plug(engine, change)
+        self.bring_in_leaves(engine, [change for change in due if change.field == "xml"], plan.want.get("xml") or {})
+
+    def bring_in_leaves(self, engine: Host, changes: Iterable[Change], wanted: Mapping[str, Any]) -> None:
+        """Bring in what is declared as XML."""
+        raise NotImplementedError
 
     def _balloon(self, engine: Host, size: int) -> None:
         """Ask the guest for memory, see whether it answers, and note both: a guest without a driver never does.
@@ -98,12 +103,17 @@ class RunningDomain(Resource):
     def _wait_detached(self, engine: Host, change: Change, key: str) -> None:
         table = self.field(change.field).at
 
-        def gone() -> bool:
+        self.wait_gone(engine, change.name, lambda root: table.find(root, key) is None)
+
+    def wait_gone(self, engine: Host, what: str, gone: Callable[[ET.Element], bool]) -> None:
+        """Wait until a device isn't there any more."""
+
+        def let_go() -> bool:
             running = engine.running(self.name)
-            return running is None or table.find(domain_xml.parse(running), key) is None
+            return running is None or gone(domain_xml.parse(running))
 
         try:
-            until(gone, f"the guest to let go of {change.name}", self.spec["timeout"])
+            until(let_go, f"the guest to let go of {what}", self.spec["timeout"])
         except StrataError as error:
             error.hint = "A guest that takes no ACPI requests keeps them until it stops: restart: always"
             raise

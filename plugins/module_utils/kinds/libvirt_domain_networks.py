@@ -77,7 +77,7 @@ def seed() -> str:
     return hashlib.sha256(f"strata {files.read('/etc/machine-id')}".encode()).hexdigest()[:12]
 
 
-def completed(rows: Iterable[Row], state: State, name: str) -> tuple[Row, ...]:
+def completed(rows: Iterable[Row], state: State, name: str, model: str = "virtio") -> tuple[Row, ...]:
     """The declared cards, each with its MAC: the given one, that of the card that is there, or a made one."""
     there = list(state.config.get("networks", ()))
     taken = {row["mac"] for row in rows if "mac" in row}
@@ -91,7 +91,7 @@ def completed(rows: Iterable[Row], state: State, name: str) -> tuple[Row, ...]:
             mac = next(mac for mac in chain(same, made) if mac not in taken)
         taken.add(mac)
         known = any(card["mac"] == mac for card in there)
-        full.append({**({} if known else {"model": "virtio"}), **row, "mac": mac})
+        full.append({**({} if known else {"model": model}), **row, "mac": mac})
     return tuple(full)
 
 

@@ -95,8 +95,7 @@ class LibvirtSecret(GivenData, LibvirtDefined):
             raise ValueError(f"is for {said.strip()!r}, which is its name here")
         return super().unfolded(root, given)
 
-    @classmethod
-    def covered(cls, text: Any) -> set[str]:
+    def covered(self, text: Any) -> set[str]:
         return {*super().covered(text), *(f"usage/{word}" for word in USAGES.values() if word)}
 
     # What there is.

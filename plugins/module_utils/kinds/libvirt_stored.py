@@ -51,6 +51,7 @@ class StoredXml(Resource):
             if field.at and field.name in values:
                 now, wanted = field.at.get(root), values[field.name]
                 if isinstance(field.at, Leaves):
+                    now = field.at.seen(root, wanted)
                     wanted = field.at.settled(wanted, now)
                 lost += [change.name for change in field.changes(now, wanted, field.effect, Layer.CONFIG)]
         return ", ".join(lost)

@@ -146,8 +146,7 @@ class LibvirtVolume(FromXml):
         policies = {"allocation": root.findtext("allocation"), "backing_format": form is not None and form.get("type")}
         return {**options, **{option: value for option, value in policies.items() if value}}
 
-    @classmethod
-    def covered(cls, text: Any) -> set[str]:
+    def covered(self, text: Any) -> set[str]:
         return {*super().covered(text), "backingStore/format", "backingStore/format@type"}
 
     def prunable(self, state: State) -> bool:

@@ -18,7 +18,12 @@ from ..engines import domain_xml
 from ..engines.xml_leaves import Leaves, spelled_out
 
 
-def _document(value: Any) -> ET.Element:
+def document(value: Any) -> ET.Element:
+    """What is given as XML.
+
+    Raises:
+        ValueError: It is none.
+    """
     try:
         root = domain_xml.parse(str(value).strip())
     except ET.ParseError as error:
@@ -29,16 +34,12 @@ def _document(value: Any) -> ET.Element:
 
 def codec(leaves: Leaves) -> Codec:
     """The leaves that a document declares."""
-    return Codec(lambda text: leaves.given(_document(text)), "str", partial=True)
+    return Codec(lambda text: leaves.given(document(text)), "str", partial=True)
 
 
 def field(leaves: Leaves, effect: Effect) -> Field:
     """The option ``xml``."""
     return Field("xml", codec(leaves), leaves, effect, export=False)
-
-
-def _of(leaves: Mapping[str, str], paths: Iterable[str]) -> dict[str, str]:
-    return {path: leaves[path] for path in paths if path in leaves}
 
 
 class FromXml(Resource):
@@ -58,11 +59,20 @@ class FromXml(Resource):
         given = {name: value for name, value in options.items() if value is not None}
         if "xml" in given:
             try:
-                given = {**self.unfolded(_document(given["xml"]), given), **given}
+                given = self.beside(document(given["xml"]), given)
             except ValueError as error:
                 entry = f"{self.kind}/{given.get(self.identity)}"
                 raise StrataError(str(error), option="xml", entry=entry) from None
         super().__init__(given, owner=owner, applied=applied)
+
+    @classmethod
+    def beside(cls, root: ET.Element, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that a document and a task make.
+
+        Raises:
+            ValueError: The document is of something else.
+        """
+        return {**cls.unfolded(root, given), **given}
 
     @classmethod
     def unfolded(cls, root: ET.Element, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,12 +81,21 @@ class FromXml(Resource):
         Raises:
             ValueError: It is of something else.
         """
+        cls.refuse_other(root, given)
+        return cls.options_of(cls.values(root))
+
+    @classmethod
+    def refuse_other(cls, root: ET.Element, given: Mapping[str, Any]) -> None:
+        """Refuse a document of something else.
+
+        Raises:
+            ValueError: It says what it is.
+        """
         if root.tag != cls.tag:
             raise ValueError(f"is a <{root.tag}>, and not a <{cls.tag}>")
         name = root.get(cls.named[1:]) if cls.named.startswith("@") else root.findtext(cls.named)
         if name and name.strip() != given.get(cls.identity):
             raise ValueError(f"is of {name.strip()!r}")
-        return cls.options_of(cls.values(root))
 
     @classmethod
     def values(cls, root: ET.Element) -> dict[str, Any]:
@@ -88,17 +107,16 @@ class FromXml(Resource):
         """The options that declare canonical values."""
         return encode(cls.fields, {name: value for name, value in values.items() if value not in (None, (), {})})
 
-    @classmethod
-    def covered(cls, text: Any) -> set[str]:
+    def covered(self, text: Any) -> set[str]:
         """The leaves of a document that have options."""
-        root, alone = _document(text), ET.Element(cls.tag)
-        for one in cls.fields:
+        root, alone = document(text), ET.Element(self.tag)
+        for one in self.fields:
             if one.at and one.name != "xml":
                 value = one.at.get(root)
                 if value not in (None, (), {}):
                     one.at.put(alone, value)
-        covered = set(cls.field("xml").at.get(alone))
-        return {*covered, *(path.rpartition("@")[0] for path in covered), cls.named, "uuid"}
+        covered = set(self.field("xml").at.get(alone))
+        return {*covered, *(path.rpartition("@")[0] for path in covered), self.named, "uuid"}
 
     @property
     def declared(self) -> dict[str, Any]:
@@ -117,15 +135,21 @@ class FromXml(Resource):
         paths = self.declared.get("xml") if self.target != "absent" else None
         if not paths or not state.exists:
             return state
-        stored, running = (None if one is None else self.field("xml").at.get(one) for one in state.document[:2])
-        config = {**state.config, "xml": _of(stored, paths)} if stored is not None else state.config
-        live = {**state.live, "xml": _of(running, paths)} if state.live is not None and running else state.live
+        at = self.field("xml").at
+        stored, running = (None if one is None else at.seen(one, paths) for one in self.compared(state))
+        config = {**state.config, "xml": stored} if stored is not None else state.config
+        live = {**state.live, "xml": running} if state.live is not None and running is not None else state.live
         return replace(state, config=config, live=live)
+
+    def compared(self, state: State) -> Iterable[ET.Element | None]:
+        """The documents of what is stored and of what runs."""
+        stored, running = state.document[:2]
+        return stored, running
 
     @property
     def uuid(self) -> str | None:
         """The UUID that its XML says."""
-        said = _document(self.options["xml"]).findtext("uuid") if self.options.get("xml") else None
+        said = document(self.options["xml"]).findtext("uuid") if self.options.get("xml") else None
         return said.strip() if said else None
 
     def settings(self, state: State) -> dict[str, Any]:

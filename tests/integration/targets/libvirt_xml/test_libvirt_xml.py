@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.targets.libvirt_xml.documents import ALL
+from tests.integration.targets.libvirt_xml.said import leaves
 from tests.lab import libvirt_api
 from tests.lab.driver import UTILS, Failed, call
 
@@ -44,12 +45,6 @@ OTHERWISE = {
     "libvirt_nwfilter": set(),
     "libvirt_secret": set(),
 }
-SAME = {
-    "2001:db8:ca2:2:0::1": "2001:db8:ca2:2::1",
-    "0x806": "arp",
-    "255.255.255.0": "24",
-    "$dstports[ 1 ]": "$dstports[1]",
-}
 
 
 def every(kind: str):
@@ -69,24 +64,6 @@ def dumped(kind: str, name: str) -> ET.Element | None:
     }[kind]()
     one = next(found, None)
     return None if one is None else ET.fromstring(one.XMLDesc(0))
-
-
-def plain(text: str | None) -> str:
-    """A spelling that two of the same meaning have in common."""
-    word = (text or "").strip().lower()
-    word = SAME.get(word, word)
-    return str(int(word, 16)) if word.startswith("0x") else word
-
-
-def leaves(element: ET.Element, path: str = "") -> set[tuple[str, str]]:
-    """Where in a document which values are; not in which of several elements of one name."""
-    found = {(f"{path}@{name}", plain(value)) for name, value in element.items()}
-    if path and (plain(element.text) or not (element.attrib or len(element))):
-        found.add((path, plain(element.text)))
-    for below in element:
-        if isinstance(below.tag, str):
-            found |= leaves(below, f"{path}/{below.tag}" if path else below.tag)
-    return found
 
 
 @pytest.fixture(scope="module", autouse=True)
