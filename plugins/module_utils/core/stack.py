@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -56,7 +55,6 @@ class _Uncopied(dict[str, Any]):
         return dict(self)
 
 
-@cache
 def _tables(kind: type[Resource]) -> frozenset[str]:
     """The words for those options of a kind whose values have options of their own."""
     return frozenset(word for one in kind.fields if one.codec.row for word in (one.name, *one.aliases))
@@ -121,6 +119,7 @@ class Stack:
         self.engines: dict[Hashable, Any] = {}
         self.found: dict[Hashable, dict[str, State]] = {}
         self.validators: dict[Hashable, ArgumentSpecValidator] = {}
+        self.tables: dict[type[Resource], frozenset[str]] = {}
         self.items = self._validated(entries)
         self._tie()
 
@@ -163,7 +162,9 @@ class Stack:
 
     def _validator(self, kind: type[Resource], options: Mapping[str, Any]) -> ArgumentSpecValidator:
         """One for all entries that give the same options: it looks at each option that it knows a dozen times."""
-        tables = _tables(kind)
+        if kind not in self.tables:
+            self.tables[kind] = _tables(kind)
+        tables = self.tables[kind]
         given = {name: _inner(value) if name in tables else frozenset() for name, value in options.items()}
         key = kind, frozenset(given.items())
         if key not in self.validators:

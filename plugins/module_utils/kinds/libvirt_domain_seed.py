@@ -21,7 +21,7 @@ from .seed_option import digest as digest_of
 
 FOLDER = "/var/lib/strata/libvirt/seeds"
 # Not a CD-ROM: kernels for clouds may have no driver of SATA (Debian 12, CirrOS), and one that has may load it after
-# cloud-init has looked for its data (canonical/cloud-init#3897). That of virtio disks is there before the root is.
+# cloud-init has looked for its data (its generator runs first). That of virtio disks is there before the root is.
 BUS = "virtio"
 
 
