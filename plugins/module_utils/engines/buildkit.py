@@ -9,6 +9,7 @@ It wants a client that serves it the context and the secrets while it builds: th
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -24,6 +25,12 @@ from .docker_images import DockerImages, failed
 
 NETWORKS = ("default", "none", "host")
 """What a step may have of the network: BuildKit knows nothing of the daemon's networks (buildx: build/opt.go)."""
+
+_HOW = (  # of the configuration of an image; what it hasn't, one version of the daemon leaves out, and another one not
+    *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "OnBuild", "Shell", "StopSignal", "User", "Volumes"),
+    "WorkingDir",
+)
+UNKNOWN = "?"
 
 _CONTAINERD = "io.containerd.snapshotter.v1"
 
@@ -72,20 +79,28 @@ class BuildKit(DockerImages):
         """Whether containerd stores its images: only so one name can stand for images of several platforms."""
         return any(_CONTAINERD in row for row in self.info().get("DriverStatus") or ())
 
-    def steps(self, image: str) -> str:
-        """How many steps made an image.
+    def shape(self, image: str) -> str:
+        """What an image is apart from its labels: how many layers it has, and a digest of how it is run.
 
-        Of one of another platform containerd doesn't unpack anything, and then the daemon can't tell its history, but
-        what its layers are.
+        What is built upon it changes one of both.
+
+        Args:
+            image: Its ID.
+
+        Returns:
+            UNKNOWN where containerd has unpacked nothing of it, because it is another platform's: then the daemon
+            itself can't look at it.
         """
         try:
-            return str(len(self.history(image)))
+            found = self.image(image) or {}
         except StrataError as error:
             if "does not exist" not in error.message:
                 raise
-        self.forget_images()
-        found = self.image(image) or {}
-        return f"{len(found['RootFS']['Layers'])} layers"
+            return UNKNOWN
+        config = found.get("Config") or {}
+        how = {key: config[key] for key in _HOW if config.get(key)}
+        digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()
+        return f"{len(found.get('RootFS', {}).get('Layers') or ())}-{digest[:16]}"
 
     def build_kit(
         self,

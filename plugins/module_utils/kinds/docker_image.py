@@ -17,7 +17,7 @@ from ..core.plan import Effect, Plan, State
 from ..engines import buildkit, docker_build, notes
 from ..engines.buildkit import BuildKit
 from ..engines.docker import DEFAULT, Document
-from .image import NAME, STEPS, Image, image_fields, names
+from .image import NAME, SHAPE, Image, image_fields, names
 
 _ONLY_BUILDKIT = ("secrets", "ssh", "cache_to", "outputs")
 _OUTPUTS = table(
@@ -114,8 +114,10 @@ class DockerImage(Image):
         return replace(state, config={**state.config, "outputs": there})
 
     def is_last(self, engine: BuildKit, state: State) -> bool:
-        steps = state.config["steps"]
-        return super().is_last(engine, state) if steps is None else engine.steps(state.facts["id"]) == str(steps)
+        shape = state.config["shape"]
+        if shape is None:
+            return super().is_last(engine, state)
+        return bool(shape == buildkit.UNKNOWN or engine.shape(state.facts["id"]) == shape)
 
     def _check_store(self, engine: BuildKit) -> None:
         """Whether the daemon's store has a place for what is to be built."""
@@ -142,21 +144,21 @@ class DockerImage(Image):
     def _build(self, engine: BuildKit, plan: Plan) -> None:
         """Build it; it gets its name at the end.
 
-        BuildKit's history of an image doesn't tell the labels that it gave. How many steps made it tells whether they
-        are its own, and is known once it is built: so it is built again, out of the cache, where it isn't what was
-        guessed.
+        BuildKit's history of an image doesn't tell the labels that it gave. What the image is apart from them tells
+        whether they are its own, and is known once it is built: so it is built again, out of the cache, where that
+        isn't what was guessed.
         """
         if not self._by_buildkit(engine):
             super()._build(engine, plan)
             return
         what, secrets = f"Building {self.name}", self.secrets()
-        guess = plan.state.config.get("steps") or "0"
+        guess = plan.state.config.get("shape") or buildkit.UNKNOWN
         options = {**self._options(plan, guess), "cacheto": self.spec["build"].get("cache_to")}
         with self._context(engine) as context:
             image = engine.build_kit(what, context, options, secrets)
-            steps = engine.steps(image)
-            if steps != guess:
-                again = {**self._options(plan, steps), "cacheto": options["cacheto"], **_OUT_OF_CACHE}
+            shape = engine.shape(image)
+            if shape != guess:
+                again = {**self._options(plan, shape), "cacheto": options["cacheto"], **_OUT_OF_CACHE}
                 image = engine.build_kit(what, context, again, secrets)
         engine.tag(image, self.name)
         engine.sweep(f"{NAME}={self.name}")
@@ -164,9 +166,9 @@ class DockerImage(Image):
     def _context(self, engine: BuildKit) -> IO[bytes]:
         return docker_build.pack(self.spec["build"]["path"], self._dockerfile, self.ignores(engine))
 
-    def _options(self, plan: Plan, steps: str) -> dict[str, Any]:
+    def _options(self, plan: Plan, shape: str) -> dict[str, Any]:
         build = self.spec["build"]
-        labels = {**self.labels(plan), STEPS: steps}
+        labels = {**self.labels(plan), SHAPE: shape}
         return {**self.for_builder(build), "ssh": build.get("ssh"), "labels": labels}
 
     def update(self, engine: BuildKit, plan: Plan) -> None:
@@ -184,8 +186,8 @@ class DockerImage(Image):
         """Put what was built elsewhere, too: an archive as a whole, a folder file by file."""
         place = output["dest"]
         fresh = place if output["type"] == "local" else f"{place}.strata-next"
-        steps = (image["Config"]["Labels"] or {}).get(STEPS, "")
-        options = {**self._options(plan, steps), **_OUT_OF_CACHE}
+        shape = (image["Config"]["Labels"] or {}).get(SHAPE, "")
+        options = {**self._options(plan, shape), **_OUT_OF_CACHE}
         with self._context(engine) as context:
             what = f"Writing {place}"
             engine.build_kit(what, context, options, self.secrets(), {"type": output["type"], "dest": fresh})

@@ -24,8 +24,8 @@ from .image_build import BUILD, NO_MATTER, check_secrets, contents
 # Labels that a build gives. What is built upon the image has them, too: they only count under the name that they tell.
 OWNER, NAME = OURS + "image.owner", OURS + "image.name"
 CONTEXT, RECIPE = OURS + "image.context", OURS + "image.recipe"
-STEPS = OURS + "image.steps"
-"""How many steps made it, where the builder's history of it doesn't tell its labels."""
+SHAPE = OURS + "image.shape"
+"""What it is apart from its labels, where the builder's history of it doesn't tell those."""
 
 _REFERENCE = re.compile(
     r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
@@ -195,7 +195,7 @@ class Image(Resource):
             "containers": sorted(users),
         }
         config = {"context": labels.get(CONTEXT), "recipe": labels.get(RECIPE), "image": image["Id"]}
-        config["steps"] = labels.get(STEPS) or None
+        config["shape"] = labels.get(SHAPE) or None
         return State("present", config, facts=facts, owner=labels.get(OWNER))
 
     def observe(self, engine: Any, state: State) -> State:
@@ -336,7 +336,7 @@ class Image(Resource):
             NAME: self.name,
             CONTEXT: plan.want["context"],
             RECIPE: plan.want["recipe"],
-            STEPS: "",  # what it is built upon may have some
+            SHAPE: "",  # what it is built upon may have some
         }
 
     def secrets(self) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ class Daemon:
 
     def __init__(self) -> None:
         self.labels: dict | None = None
-        self.made_by = 3
+        self.layers = 3
         self.told: list[tuple] = []
 
     def images(self):
@@ -34,8 +34,8 @@ class Daemon:
     def containers(self):
         return []
 
-    def steps(self, image):
-        return str(self.made_by)
+    def shape(self, image):
+        return str(self.layers)
 
     def build(self, reference, context, options):
         self.told.append(("build", reference))
@@ -43,7 +43,7 @@ class Daemon:
     def build_kit(self, what, context, options, secrets, output=None):
         assert context.read(1) or context.seek(0) == 0
         self.labels = options["labels"]
-        self.told.append(("build_kit", options["labels"][kind.STEPS], options["nocache"], secrets, output))
+        self.told.append(("build_kit", options["labels"][kind.SHAPE], options["nocache"], secrets, output))
         return "sha256:1"
 
     def tag(self, image, reference):
@@ -117,12 +117,12 @@ def test_what_the_host_cannot_is_told_before_anything_is_touched(context):
             plan(daemon, declared(context, **build))
 
 
-def test_it_is_built_again_out_of_the_cache_where_the_number_of_steps_was_not_guessed(context):
+def test_it_is_built_again_out_of_the_cache_where_its_shape_was_not_guessed(context):
     daemon, resource = Daemon(), declared(context, nocache=True, secrets=[SECRET])
     resource.create(daemon, plan(daemon, resource))
     secrets = {"token": b"s3cr3t"}
     assert daemon.told == [
-        ("build_kit", "0", True, secrets, None),
+        ("build_kit", "?", True, secrets, None),
         ("build_kit", "3", None, secrets, None),
         ("tag", "sha256:1", "web:1"),
         ("sweep", f"{kind.NAME}=web:1"),
@@ -138,10 +138,10 @@ def test_it_is_built_again_out_of_the_cache_where_the_number_of_steps_was_not_gu
     ]
 
 
-def test_one_with_more_steps_than_it_was_built_with_is_somebody_elses(context):
+def test_one_of_another_shape_is_somebody_elses(context):
     daemon, resource = Daemon(), declared(context)
     resource.create(daemon, plan(daemon, resource))
-    daemon.made_by += 1
+    daemon.layers += 1
     assert {change.field for change in plan(daemon, resource).changes} == {"context"}
 
 
@@ -255,16 +255,21 @@ def test_a_build_that_fails_says_why_and_the_last_words_of_the_step(engine, tmp_
     assert '--output="type=tar","dest=a"",b"' in (tmp_path / "arguments").read_text().splitlines()
 
 
-def test_one_of_another_platform_is_told_by_its_layers(engine, monkeypatch):
+def test_labels_have_no_say_in_the_shape_of_an_image(engine, monkeypatch):
+    def shape(layers: int, **config) -> str:
+        found = {"RootFS": {"Layers": ["sha256:1"] * layers}, "Config": {"Cmd": None, **config}}
+        monkeypatch.setattr(engine, "image", lambda _image: found)
+        return engine.shape("sha256:1")
+
+    same = {shape(2), shape(2, Labels={"a": "b"}), shape(2, Env=[], Hostname="")}
+    assert len(same) == 1
+    assert len(same | {shape(3), shape(2, Env=["A=1"]), shape(2, User="1000")}) == 4
+
     def refused(_image):
         raise StrataError("Docker refused: snapshot sha256:1 does not exist: not found")
 
-    engine._images = {}
-    monkeypatch.setattr(engine, "image", lambda _image: {"RootFS": {"Layers": ["sha256:1", "sha256:2"]}})
-    monkeypatch.setattr(engine, "history", lambda _image: [{}, {}, {}])
-    assert engine.steps("web:1") == "3"
-    monkeypatch.setattr(engine, "history", refused)
-    assert engine.steps("web:1") == "2 layers"
+    monkeypatch.setattr(engine, "image", refused)
+    assert engine.shape("sha256:1") == buildkit.UNKNOWN
 
 
 def test_where_containerd_stores_images(engine):
