@@ -107,7 +107,9 @@ def by_pid(host: Host) -> dict:
 def test_containers_and_a_jail_are_found_by_the_kernel_alone(host):
     found = by_pid(host)
     assert {pid: one["engine"] for pid, one in found.items()} == {
-        **{PLAIN: "docker", OPEN: "docker", HARD: "docker"},
+        PLAIN: "docker",
+        OPEN: "docker",
+        HARD: "docker",
         JAIL: "chroot",
     }
     assert host.asked == [], "a daemon that isn't there was asked"
@@ -136,7 +138,7 @@ def test_a_container_that_outlives_its_daemon_has_a_name(host):
 def test_rights_and_confinement(host):
     found = by_pid(host)
     assert found[HARD]["capabilities"] == {
-        **dict.fromkeys(("bounding", "permitted", "effective", "inheritable", "ambient"), []),
+        **{key: [] for key in ("bounding", "permitted", "effective", "inheritable", "ambient")},
         "all": False,
     }
     assert len(found[PLAIN]["capabilities"]["bounding"]) == 14
