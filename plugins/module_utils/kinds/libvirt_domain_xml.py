@@ -116,7 +116,7 @@ class DomainXml(FromXml):
             if said is None and field.name in unfolded and apart is None:
                 options[field.name] = field.show(value)
             elif said and field.codec.row and not field.codec.single:
-                options[field.name] = _together(field, said, value)
+                options[field.name] = _together(field, said, value or ())
         return options
 
     def covered(self, text: Any) -> set[str]:
