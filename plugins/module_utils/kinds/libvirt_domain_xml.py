@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -81,6 +81,7 @@ class DomainXml(FromXml):
     """A domain that may be given as XML."""
 
     tag: ClassVar[str] = "domain"
+    wait_gone: Callable[[Any, str, Callable[[ET.Element], bool]], None]  # of a domain that runs
 
     def __init__(self, options: Mapping[str, Any], **more: Any) -> None:
         self.returned: frozenset[str] = frozenset()
@@ -277,9 +278,6 @@ class DomainXml(FromXml):
             ET.SubElement(alone, "devices").append(element)
             LEAVES.put(alone, _of_device(wanted, which))
             engine.change(self.name, domain_xml.text_of(element))
-
-    def wait_gone(self, engine: Any, what: str, gone: Any) -> None:
-        raise NotImplementedError
 
 
 def _hot(which: str, leaves: Mapping[str, Any], state: State) -> bool:
