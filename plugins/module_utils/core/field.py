@@ -111,6 +111,10 @@ class Field:
             return [encode(self.codec.row, row) for row in value]
         return self.codec.show(value)
 
+    def recorded(self, value: Any) -> Any:
+        """What a record has of an option that isn't a secret as a whole."""
+        return value
+
     def stands(self, value: Any) -> Any:
         """The value that holds where ``value`` was read: the engine's default where it said nothing."""
         return self.default if value is None else value

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -29,6 +30,11 @@ class Layer(Enum):
 
 
 HIDDEN = "********"
+
+
+def hidden(value: Any) -> str:
+    """What stands for a secret in a record: it tells another one, and nothing else."""
+    return f"{HIDDEN} sha256:{hashlib.sha256(repr(value).encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)

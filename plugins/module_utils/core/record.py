@@ -8,14 +8,13 @@ every engine is asked for what is the stack's. One that is there and empty says 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import files
 from .field import Field
-from .plan import HIDDEN
+from .plan import hidden
 from .resource import Resource
 
 FOLDER = "/var/lib/strata/stacks"
@@ -69,9 +68,9 @@ def _as_kept(field: Field | None, value: Any) -> Any:
     if field is None or value is None:
         return value
     if field.secret:
-        return f"{HIDDEN} sha256:{hashlib.sha256(repr(value).encode()).hexdigest()}"
+        return hidden(value)
     if field.codec.row and isinstance(value, Mapping):
         return _kept(field.codec.row, value)
     if field.codec.row and isinstance(value, (list, tuple)):
         return [_kept(field.codec.row, entry) if isinstance(entry, Mapping) else entry for entry in value]
-    return value
+    return field.recorded(value)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from ..core.codec import Codec
 from ..core.errors import StrataError
 from ..core.field import Field, decode, encode
-from ..core.plan import HIDDEN, Change, Effect, Layer, Plan, State
+from ..core.plan import HIDDEN, Change, Effect, Layer, Plan, State, hidden
 from ..engines import domain_devices, domain_leaves, domain_values, domain_xml
 from ..engines.domain_devices import Devices
 from ..engines.domain_leaves import DomainLeaves
@@ -24,6 +24,8 @@ from .libvirt_domain_disks import IOTUNE
 from .libvirt_xml import FromXml, document
 
 _PASSWORD = re.compile(r".*@passwd")
+_WRITTEN = re.compile(r"""(?P<name>\bpasswd\s*=\s*)(?P<quote>["'])(?P<password>.+?)(?P=quote)""")
+"""A password as a document has it."""
 _NOTHING: tuple[Any, ...] = (None, (), {})
 
 # What becomes its option wherever a document says it: so it changes while a domain runs as that does.
@@ -47,6 +49,9 @@ def _hidden(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 class XmlField(Field):
     """The leaves of a document, in which there may be a password."""
+
+    def recorded(self, value: Any) -> str:
+        return _WRITTEN.sub(lambda found: f'{found["name"]}"{hidden(found["password"])}"', str(value))
 
     def changes(self, before: Any, after: Any, effect: Effect, layer: Layer) -> Iterator[Change]:
         for change in super().changes(before, after, effect, layer):

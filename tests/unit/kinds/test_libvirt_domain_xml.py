@@ -323,3 +323,15 @@ def test_what_means_the_same_is_the_same(path, one, other):
     leaves = DomainLeaves()
     leaves.put(root, {path: other})
     assert leaves.seen(root, {path: one}) == {path: one}
+
+
+def test_a_password_in_a_document_is_in_no_record():
+    text = "<domain type='qemu'><devices><graphics type='vnc' passwd = \"it's open\"/></devices></domain>"
+    one, same, other = (
+        record.options(LibvirtDomain({"name": "x", "xml": said}))["xml"]
+        for said in (text, text, text.replace("open", "shut"))
+    )
+    assert "open" not in one
+    assert one == same != other
+    (leaf,) = (path for path in LibvirtDomain({"name": "x", "xml": one}).declared["xml"] if "passwd" in path)
+    assert leaf == "devices/graphics[vnc]@passwd"
