@@ -36,7 +36,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 # File systems of the kernel's own, which belong to a workload where they are at their usual places.
 _KERNEL = ("proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue")
-_SETTINGS = ("debugfs", "tracefs", "securityfs", "configfs", "efivarfs", "bpf", "pstore")
+_SETTINGS = ("debugfs", "tracefs", "fusectl", "securityfs", "configfs", "efivarfs", "bpf", "pstore")
 # Nodes that reach nothing of the hardware: kind, major, minor (Documentation/admin-guide/devices.txt).
 _HARMLESS = frozenset({(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200), (10, 229)})
 _TERMINALS = range(136, 144)
@@ -176,10 +176,10 @@ def _mounts(reader: Reader, workload: Workload, pid: int | None, _status: Mappin
     if not text or workload.init is None:
         return None
     jail = workload.id if workload.engine == "chroot" else "/"
-    # What a jail sees is what is mounted in it, by the names of the host.
+    # The kernel shows what is below a process's root alone, by the names that the process has for it.
     table = mounts.Table(mounts.parse(text))
-    root = table.holding(jail) if jail != "/" else next(reversed(table.at("/")), None)
-    inside = [(mount, mount.point[len(jail.rstrip("/")) :] or "/") for mount in _seen(table, jail)]
+    root = reader.mounts.holding(jail) if jail != "/" else next(reversed(table.at("/")), None)
+    inside = [(mount, mount.point) for mount in _seen(table)]
     return {
         "root": None if root is None else {"read_only": _read_only(root), "type": root.type, "source": root.source},
         "sensitive": _outermost(row for mount, point in inside for row in _sensitive(reader, mount, point, jail)),
@@ -197,9 +197,9 @@ def _outermost(rows: Iterable[Facts]) -> list[Facts]:
     return found
 
 
-def _seen(table: mounts.Table, jail: str) -> list[mounts.Mount]:
+def _seen(table: mounts.Table) -> list[mounts.Mount]:
     """The mounts that are seen at their places: not those below others, nor the root."""
-    return [mount for mount in table.below(jail) if table.at(mount.point)[-1:] == [mount] and mount.point != "/"]
+    return [mount for mount in table.below("/") if table.at(mount.point)[-1:] == [mount] and mount.point != "/"]
 
 
 def _kernel(inside: Iterable[tuple[mounts.Mount, str]]) -> Facts:

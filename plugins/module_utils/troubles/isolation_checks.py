@@ -229,7 +229,7 @@ MEASURES = (
     Measure("read_only_root", "read_only_root", "Its root is read-only.", _read_only_root, ("mounts",), PROCESSES),
     Measure("user", "user", "It is not root of the host.", _user, ("user", "namespaces"), ENGINES, _ROOT),
     Measure("memory", "memory", "Its memory is limited.", _held("memory", "memory"), ("limits",), PROCESSES),
-    Measure("cpus", "cpus", "Its cpu time is limited.", _held("cpus", "cpu time in cpus"), ("limits",), PROCESSES),
+    Measure("cpus", "cpus", "Its cpu time is limited.", _held("cpus", "cpu time"), ("limits",), PROCESSES),
     Measure(
         "pids_limit",
         "pids_limit",

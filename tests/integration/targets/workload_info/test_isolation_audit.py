@@ -17,8 +17,7 @@ UNHARDENED = [
     "read_only_root",
     "user",
     "memory",
-    "cpus",
-    "pids_limit",
+    "cpus",  # and not processes: systemd limits those of every scope by itself
 ]
 
 
