@@ -198,4 +198,4 @@ def look(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(json.loads(sys.argv[1]))))
+    print(json.dumps(look(json.load(sys.stdin))))
