@@ -157,7 +157,8 @@ def _root(identity: str) -> ET.Element | None:
 
 def _described(identity: str) -> System:
     root = _root(identity)
-    assert root is not None
+    if root is None:
+        raise LookupError(identity)
     devices = _devices(identity, ())
     resources = {kind: _resources(identity, kind, ()) for kind in ("minimum", "recommended")}
     bios = [one for one in root.iterfind("firmware[@type='bios']") if one.get("arch") in ("x86_64", "all")]

@@ -87,7 +87,7 @@ class Recorded(Host):
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    monkeypatch.setattr(cgroupfs, "is_cgroup2", lambda path: os.path.isdir(path))
+    monkeypatch.setattr(cgroupfs, "is_cgroup2", os.path.isdir)
     (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
     return Recorded(tmp_path)
 
