@@ -82,7 +82,16 @@ def resources() -> list[dict]:
                 **HARD,
             }
         },
-        {"qemu_vm": {"name": "strata-seen", "memory": "64M", "accel": "tcg", "arguments": ["-S"]}},
+        {
+            "qemu_vm": {
+                "name": "strata-seen",
+                "memory": "64M",
+                "accel": "tcg",
+                "arguments": ["-S"],
+                "force": True,  # nothing in it powers off
+                "timeout": "1s",
+            }
+        },
     ]
 
 
