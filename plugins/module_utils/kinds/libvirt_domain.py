@@ -28,7 +28,6 @@ from . import libvirt_domain_seed as seeds
 from . import libvirt_domain_xml as xml
 from .libvirt_domain_fields import GUEST_MEMORY, at_least_one
 from .libvirt_domain_live import WAITS, RunningDomain
-from .libvirt_stored import StoredXml
 
 
 def _waits(words: tuple[str, ...]) -> None:
@@ -37,7 +36,7 @@ def _waits(words: tuple[str, ...]) -> None:
         raise ValueError(f"has {', '.join(wrong)}: write {', '.join(WAITS)}")
 
 
-class LibvirtDomain(xml.DomainXml, RunningDomain, StoredXml):
+class LibvirtDomain(xml.DomainXml, RunningDomain):
     kind = "libvirt_domain"
     rank = 60
     layered = True

@@ -15,12 +15,14 @@ from ..core.codec import Codec
 from ..core.errors import StrataError
 from ..core.field import Field, decode, encode
 from ..core.plan import HIDDEN, Change, Effect, Layer, Plan, State, hidden
+from ..core.resource import Resource
 from ..engines import domain_devices, domain_leaves, domain_values, domain_xml
 from ..engines.domain_devices import Devices
 from ..engines.domain_leaves import DomainLeaves
 from ..engines.xml_places import entry, patch
 from . import libvirt_domain_cpu as cpus
 from .libvirt_domain_disks import IOTUNE
+from .libvirt_stored import StoredXml
 from .libvirt_xml import FromXml, document
 
 _PASSWORD = re.compile(r".*@passwd")
@@ -82,7 +84,7 @@ def _of_device(leaves: Mapping[str, Any], which: str) -> dict[str, Any]:
     return {path: text for path, text in leaves.items() if device(path) == which}
 
 
-class DomainXml(FromXml):
+class DomainXml(FromXml, StoredXml):
     """A domain that may be given as XML."""
 
     tag: ClassVar[str] = "domain"
@@ -92,10 +94,10 @@ class DomainXml(FromXml):
         self.returned: frozenset[str] = frozenset()
         super().__init__(options, **more)
 
-    def settled(self) -> DomainXml:
-        once = super().settled()
-        once.returned = self.returned  # type: ignore[attr-defined]
-        return once  # type: ignore[return-value]
+    def settled(self) -> Resource:
+        once = type(self)(super().settled().options, owner=self.owner, applied=self.applied)
+        once.returned = self.returned
+        return once
 
     # What is an option.
 
@@ -234,7 +236,7 @@ class DomainXml(FromXml):
 
     def _lost(self, engine: Any, values: Mapping[str, Any]) -> str:
         kept = {path: text for path, text in (values.get("xml") or {}).items() if text is not None}
-        return super()._lost(engine, {**values, "xml": kept} if "xml" in values else values)  # type: ignore[misc,no-any-return]
+        return super()._lost(engine, {**values, "xml": kept} if "xml" in values else values)
 
     def came_back(self, engine: Any, plan: Plan) -> None:
         """What nobody declares any more, and libvirt has again nevertheless: it is what there is without a word."""
