@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import turns
 from .codec import TEXTS
 from .errors import StrataError
 from .field import Field, Role, arguments
@@ -92,7 +93,8 @@ def converge(kind: type[Resource]) -> None:
     def work() -> dict[str, Any]:
         resource = kind(module.params)
         try:
-            return _converged(resource, module.check_mode)
+            with turns.held({resource.place: resource.entry}, module.check_mode):
+                return _converged(resource, module.check_mode)
         except StrataError as error:
             raise error.at(resource.entry) from None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import record
+from . import record, turns
 from .codec import parse_name
 from .converge import guarded
 from .errors import Errors, StrataError
@@ -46,18 +46,24 @@ def converge_stack(kinds: Callable[[str], type[Resource] | None], known: Iterabl
             name = parse_name(params["name"])
         except ValueError as error:
             raise StrataError(str(error), option="name", value=params["name"]) from None
-        stack = Stack(name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"])
-        stack.read()
-        if stack.errors:  # Nothing was touched yet, and nothing is.
-            raise Errors(stack.errors)
-        if not module.check_mode:
-            stack.apply()
+        with turns.held({("stack", name): f"stack/{name}"}, module.check_mode):
+            stack = Stack(name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"])
+            with turns.held({item.identity: item.resource.entry for item in stack.items}, module.check_mode):
+                _carried_out(stack, module.check_mode)
         result = stack.result()
         if stack.errors:
             module.fail_json(msg="; ".join(result["errors"]), **result)
         return result
 
     guarded(module, work)
+
+
+def _carried_out(stack: Stack, check_mode: bool) -> None:
+    stack.read()
+    if stack.errors:  # Nothing was touched yet, and nothing is.
+        raise Errors(stack.errors)
+    if not check_mode:
+        stack.apply()
 
 
 def export_stack(kinds: Callable[[str], type[Resource] | None], known: Iterable[str]) -> None:

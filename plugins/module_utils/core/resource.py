@@ -206,6 +206,11 @@ class Resource:
     def entry(self) -> str:
         return f"{self.kind}/{self.name}"
 
+    @property
+    def place(self) -> Hashable:
+        """What tells it from everything else on its host, also where another engine has something of that name."""
+        return self.kind, self.name, self.connection(self.spec)
+
     @classmethod
     def key(cls, options: Mapping[str, Any]) -> str:
         """What a record calls a resource: its entry, and how it is reached: names may be the same elsewhere."""

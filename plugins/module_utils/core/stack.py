@@ -35,9 +35,8 @@ class Item:
     after: list[Item] = field(default_factory=list)
 
     @property
-    def identity(self) -> tuple[str, str, Hashable]:
-        resource = self.resource
-        return resource.kind, resource.name, resource.connection(resource.spec)
+    def identity(self) -> Hashable:
+        return self.resource.place
 
     def as_result(self) -> dict[str, Any]:
         shown = {"kind": self.resource.kind, "name": self.resource.name, **describe(self.resource, self.plan)}

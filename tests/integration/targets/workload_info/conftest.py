@@ -89,7 +89,7 @@ def resources() -> list[dict]:
                 "accel": "tcg",
                 "arguments": ["-S"],
                 "force": True,  # nothing in it powers off
-                "timeout": "1s",
+                "timeout": "15s",
             }
         },
     ]
