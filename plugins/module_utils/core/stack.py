@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -37,6 +38,11 @@ class Item:
     @property
     def identity(self) -> Hashable:
         return self.resource.place
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """Its options as the record has them."""
+        return record.options(self.resource)
 
     def as_result(self) -> dict[str, Any]:
         shown = {"kind": self.resource.kind, "name": self.resource.name, **describe(self.resource, self.plan)}
@@ -370,14 +376,12 @@ class Stack:
         for item in self.items:
             if not item.pruned:
                 key = _key(item)
-                ahead[key] = {**self.record.get(key, {}), **record.options(item.resource)}
+                ahead[key] = {**self.record.get(key, {}), **item.kept}
         record.save(self.name, ahead)
 
     def _settle(self) -> None:
         settled = {
-            _key(item): record.options(item.resource)
-            if item.error is None
-            else {**self.record.get(_key(item), {}), **record.options(item.resource)}
+            _key(item): item.kept if item.error is None else {**self.record.get(_key(item), {}), **item.kept}
             for item in self.items
             if not item.pruned or item.error is not None
         }

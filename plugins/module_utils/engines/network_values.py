@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .domain_xml import Leaf
+
+# They come twice and more often, in what is declared and in what there is, and take a while to be taken apart.
+address = functools.lru_cache(maxsize=None)(ipaddress.ip_address)
+interface = functools.lru_cache(maxsize=None)(ipaddress.ip_interface)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import copy
-import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from ..core.field import Field
 from .domain_xml import Leaf, child, text_of
+from .network_values import interface
 from .xml_places import entry, patch
 
 Row = Mapping[str, Any]
@@ -53,7 +53,7 @@ class Address:
         if address is None:
             return None
         length = element.get("prefix") or element.get("netmask")
-        return str(ipaddress.ip_interface(f"{address}/{length}" if length else address))
+        return str(interface(f"{address}/{length}" if length else address))
 
     def put(self, element: ET.Element, value: str) -> None:
         address, _slash, prefix = value.partition("/")

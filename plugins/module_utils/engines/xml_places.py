@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,42 @@ def yes_no(value: bool) -> str:
 
 def on_off(value: bool) -> str:
     return "on" if value else "off"
+
+
+class Said(Mapping[str, Any]):
+    """What a document says, by option. Most of it nobody asks for: each value is read when somebody does.
+
+    Args:
+        root: The document, which nobody changes.
+        places: Where each option lives in it.
+        beside: What is known otherwise, and counts in its stead.
+    """
+
+    def __init__(self, root: ET.Element, places: Mapping[str, Any], beside: Mapping[str, Any]) -> None:
+        self._root = root
+        self._places = places
+        self._known = dict(beside)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            place = self._places[name]
+            self._known[name] = place.get(self._root)
+        return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known or name in self._places
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Not Mapping's, which would take an error in reading for a name that isn't there."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._places, **self._known})
+
+    def __len__(self) -> int:
+        return len({**self._places, **self._known})
 
 
 def entry(row: Iterable[Field], element: ET.Element) -> dict[str, Any]:

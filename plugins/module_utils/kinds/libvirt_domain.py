@@ -142,8 +142,7 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
     def state_of(cls, domain: Domain) -> State:
         """What a domain's XML says, in canonical values."""
         stored = domain_xml.parse(domain.stored)
-        config = cls.values(stored)
-        config["autostart"] = domain.autostart
+        config = cls.values(stored, autostart=domain.autostart)
         machine = stored.find("os/type")
         facts: dict[str, Any] = {
             "uuid": stored.findtext("uuid"),
@@ -152,9 +151,8 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
         root = live = None
         if domain.running is not None:
             root = domain_xml.parse(domain.running)
-            live = cls.values(root)
-            live["memory"] = domain_xml.running_memory(root)
-            live["cpu"] = cls.field("cpu").at.running(root, config["cpu"])
+            cpu = cls.field("cpu").at.running(root, config["cpu"])
+            live = cls.values(root, memory=domain_xml.running_memory(root), cpu=cpu)
             facts.update(domain_xml.running_facts(root))
         marked = domain_xml.mark(stored)
         owner = None if marked is None else marked.get("owner")
@@ -213,11 +211,12 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
             facts["newest"] = self._newest(engine, state)
         if state.live is None and self.target in ("running", "paused", "saved"):
             facts["baseless"] = disks.baseless(self.spec.get("disks", ()), self.promised)
-        config = dict(state.config)
+        config = state.config
         if state.exists and "cloud_init" in self.spec:
             used = [layer.get("cloud_init") for layer in (config, state.live or {})]
             if not seeds.whole(self.name, used[0]) or seeds.stale(self.name, used):
-                config["cloud_init"] = None  # it names a seed that isn't there, or left another one behind
+                # It names a seed that isn't there, or left another one behind.
+                config = {**config, "cloud_init": None}
         return replace(state, config=config, facts=facts)
 
     def _newest(self, engine: Host, state: State) -> str | None:

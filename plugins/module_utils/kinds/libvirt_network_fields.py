@@ -12,6 +12,7 @@ from typing import Any
 from ..core.codec import BOOL, INT, LINE, MAC, MAP, PATH, SECONDS, TEXT, TEXTS, WORDS, Codec, parse_line
 from ..core.errors import StrataError
 from ..core.field import Field, structure, table
+from ..engines import network_values
 from ..engines.domain_xml import Leaf
 from ..engines.network_values import Attributes, Functions, Lease
 from ..engines.network_xml import Address, Names, Span, Tags
@@ -23,7 +24,7 @@ Row = Mapping[str, Any]
 def parse_address(value: Any) -> str:
     """``192.0.2.1`` or ``2001:db8::1``, as short as it can be written."""
     try:
-        return str(ipaddress.ip_address(str(value).strip()))
+        return str(network_values.address(str(value).strip()))
     except ValueError:
         raise ValueError("is no address: write 192.0.2.1 or 2001:db8::1") from None
 
@@ -34,7 +35,7 @@ def _parse_interface(value: Any) -> str:
     try:
         if "/" not in text:
             raise ValueError
-        return str(ipaddress.ip_interface(text))
+        return str(network_values.interface(text))
     except ValueError:
         raise ValueError("is no address with its prefix: write 192.0.2.1/24 or 2001:db8::1/64") from None
 
@@ -52,7 +53,7 @@ def _parse_ranges(value: Any) -> tuple[tuple[str, str], ...]:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise ValueError("is no list of ranges: write [[FIRST, LAST], …]")
         start, end = (parse_address(address) for address in pair)
-        first, last = ipaddress.ip_address(start), ipaddress.ip_address(end)
+        first, last = network_values.address(start), network_values.address(end)
         if first.version != last.version or int(first) > int(last):
             raise ValueError(f"has a range that ends before it begins: {start} to {end}")
         pairs.append((start, end))
@@ -219,7 +220,7 @@ def check_hosts(option: str, version: int, ip: Row | None) -> None:
     if not ip:
         return
     address = ip.get("address")
-    if address is not None and ipaddress.ip_interface(address).version != version:
+    if address is not None and network_values.interface(address).version != version:
         raise StrataError(f"is no IPv{version} address", option=f"{option}.address", value=address)
     dhcp = ip.get("dhcp", {})
     for host in dhcp.get("hosts", ()):
@@ -231,9 +232,9 @@ def check_hosts(option: str, version: int, ip: Row | None) -> None:
             )
     if address is None:
         return
-    network = ipaddress.ip_interface(address).network
+    network = network_values.interface(address).network
     given = [("ranges", one) for pair in dhcp.get("ranges", ()) for one in pair]
     given += [("hosts", host["ip"]) for host in dhcp.get("hosts", ())]
     for leaf, one in given:
-        if ipaddress.ip_address(one) not in network:
+        if network_values.address(one) not in network:
             raise StrataError(f"is not in {network}", option=f"{option}.dhcp.{leaf}", value=one)

@@ -117,8 +117,8 @@ class LibvirtSecret(GivenData, LibvirtDefined):
     @classmethod
     def state_of(cls, one: Secret, engine: Any = Secrets) -> State:
         root = domain_xml.parse(one.xml)
-        config = cls.values(root)
-        config["data"] = one.fingerprint if one.value is None else base64.b64encode(one.value).decode()
+        data = one.fingerprint if one.value is None else base64.b64encode(one.value).decode()
+        config = cls.values(root, data=data)
         facts = {"uuid": config["uuid"], "has_value": None if config["private"] else one.value is not None}
         return State("present", config, facts=facts, owner=engine.owner(root), document=(root, None, {}))
 

@@ -118,7 +118,7 @@ class LibvirtStored(LibvirtDefined):
         """What its XML says, in canonical values."""
         stored = None if one.stored is None else one.root
         running = None if one.running is None else domain_xml.parse(one.running)
-        config = {} if stored is None else {**cls.values(stored), "autostart": one.autostart}
+        config = {} if stored is None else cls.values(stored, autostart=one.autostart)
         live = None if running is None else cls.values(running)
         status = "inactive" if running is None else "active"
         facts = {"uuid": one.root.findtext("uuid"), **cls.facts_of(one.root)}

@@ -16,6 +16,7 @@ from ..core.plan import Effect, State
 from ..core.resource import Resource
 from ..engines import domain_xml
 from ..engines.xml_leaves import Leaves, spelled_out
+from ..engines.xml_places import Said
 
 
 def document(value: Any) -> ET.Element:
@@ -52,6 +53,12 @@ class FromXml(Resource):
 
     tag: ClassVar[str]
     named: ClassVar[str] = "name"
+    _places: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        fields = getattr(cls, "fields", ())
+        cls._places = {field.name: field.at for field in fields if field.at and field.name != "xml"}
 
     def __init__(
         self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
@@ -98,9 +105,9 @@ class FromXml(Resource):
             raise ValueError(f"is of {name.strip()!r}")
 
     @classmethod
-    def values(cls, root: ET.Element) -> dict[str, Any]:
-        """The canonical values of a document, by field name."""
-        return {field.name: field.at.get(root) for field in cls.fields if field.at and field.name != "xml"}
+    def values(cls, root: ET.Element, **beside: Any) -> Mapping[str, Any]:
+        """The canonical values of a document, by field name, and what is known beside it."""
+        return Said(root, cls._places, beside)
 
     @classmethod
     def options_of(cls, values: Mapping[str, Any]) -> dict[str, Any]:
