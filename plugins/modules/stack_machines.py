@@ -46,6 +46,12 @@ restart_required:
   returned: always
   type: list
   elements: str
+advice:
+  description: What is done as declared, and may not be what was meant; also shown as warnings.
+  returned: where there is some
+  type: list
+  elements: str
+  sample: ["libvirt_domain/vm1: memory is 128M: Debian 12 needs 1G at least"]
 errors:
   description: What went wrong, one line a resource.
   returned: always

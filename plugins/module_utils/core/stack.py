@@ -5,22 +5,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from . import record
 from .converge import carry_out, describe, verify
+from .entries import Entries, Kinds
 from .errors import Errors, StrataError
 from .field import Role
 from .plan import ABSENT, Plan, State
 from .resource import Resource, Thing
-
-Kinds = Callable[[str], "type[Resource] | None"]
 
 
 @dataclass(eq=False)  # one of its kind, whatever it holds
@@ -51,32 +48,6 @@ class Item:
         if self.error is not None:
             shown["error"] = str(self.error)
         return shown
-
-
-class _Uncopied(dict[str, Any]):
-    """Options that are the stack's own. The validator copies what it is given, at a third of its whole cost."""
-
-    def __deepcopy__(self, _memo: object) -> dict[str, Any]:
-        return dict(self)
-
-
-def _tables(kind: type[Resource]) -> frozenset[str]:
-    """The words for those options of a kind whose values have options of their own."""
-    return frozenset(word for one in kind.fields if one.codec.row for word in (one.name, *one.aliases))
-
-
-def _inner(value: Any) -> frozenset[str]:
-    """The names of what is given within an option: of an entry, or of all rows of a list."""
-    rows = value if isinstance(value, (list, tuple)) else [value]
-    return frozenset().union(*(row for row in rows if isinstance(row, Mapping)))
-
-
-def _asked_for(spec: Mapping[str, Any], given: Collection[str], *needed: str) -> dict[str, Any]:
-    """What an argument_spec has to say of options that are given, and of those that count where they aren't."""
-    known = {name: {name, *entry.get("aliases", ())}.intersection(given) for name, entry in spec.items()}
-    if not frozenset(given) <= frozenset().union(*known.values()):
-        return dict(spec)  # the complaint names all that there are
-    return {name: entry for name, entry in spec.items() if known[name] or entry.get("required") or name in needed}
 
 
 def _reach(resource: Resource) -> Hashable:
@@ -123,8 +94,7 @@ class Stack:
         self.unreached: set[str] = set()
         self.engines: dict[Hashable, Any] = {}
         self.found: dict[Hashable, dict[str, State]] = {}
-        self.validators: dict[Hashable, ArgumentSpecValidator] = {}
-        self.tables: dict[type[Resource], frozenset[str]] = {}
+        self.entries = Entries(kinds, self.known)
         self.items = self._validated(entries)
         self._tie()
 
@@ -149,40 +119,9 @@ class Stack:
         return items
 
     def _resource(self, entry: Mapping[str, Any]) -> Resource:
-        if not isinstance(entry, Mapping) or len(entry) != 1:
-            raise StrataError("an entry is one kind and its options", value=entry, hint="Write {kind: {name: ...}}")
-        ((word, options),) = entry.items()
-        kind = self.kinds(str(word))
-        if kind is None:
-            raise StrataError(f"there is no kind {word!r}", hint=f"Kinds are: {', '.join(self.known)}")
-        if not isinstance(options, Mapping):
-            raise StrataError("the options of an entry are a mapping", entry=str(word), value=options)
-        checked = self._validator(kind, options).validate(_Uncopied(options))
-        if checked.error_messages:
-            raise StrataError("; ".join(checked.error_messages), entry=f"{word}/{options.get(kind.identity)}")
-        given = checked.validated_parameters
+        kind, given = self.entries.read(entry)
         # An entry is a whole declaration: what it gave last time and gives no more goes back to its default.
-        applied = self.record.get(kind.key(given))
-        return kind(given, owner=self.name, applied=applied)
-
-    def _validator(self, kind: type[Resource], options: Mapping[str, Any]) -> ArgumentSpecValidator:
-        """One for all entries that give the same options: it looks at each option that it knows a dozen times."""
-        if kind not in self.tables:
-            self.tables[kind] = _tables(kind)
-        tables = self.tables[kind]
-        given = {name: _inner(value) if name in tables else frozenset() for name, value in options.items()}
-        key = kind, frozenset(given.items())
-        if key not in self.validators:
-            spec = _asked_for(kind.argument_spec(), given, kind.identity)
-            for name, entry in spec.items():
-                words = {name, *entry.get("aliases", ())} & given.keys()
-                rows = frozenset().union(*(given[word] for word in words))
-                if "options" in entry and rows:
-                    inner = entry["options"]
-                    preset = [one for one, its in inner.items() if "default" in its]
-                    spec[name] = {**entry, "options": _asked_for(inner, rows, *preset)}
-            self.validators[key] = ArgumentSpecValidator(spec)
-        return self.validators[key]
+        return kind(given, owner=self.name, applied=self.record.get(kind.key(given)))
 
     def _tie(self) -> None:
         """Let each resource know what those before it make of what it needs."""
@@ -398,9 +337,12 @@ class Stack:
 
     def result(self) -> dict[str, Any]:
         """One result a resource, and the plan as a diff."""
+        shown = [item.as_result() for item in self.items]
+        told = [f"{one['kind']}/{one['name']}: {text}" for one in shown for text in one.get("advice", ())]
         return {
+            **({"advice": told} if told else {}),
             "changed": any(bool(item.plan) for item in self.items),
-            "resources": [item.as_result() for item in self.items],
+            "resources": shown,
             "restart_required": sorted(item.resource.entry for item in self.items if item.plan.deferred),
             "errors": [str(error) for error in self.errors],
             "diff": [item.plan.diff(item.resource.entry) for item in self.items if item.plan],

@@ -74,6 +74,9 @@ class Thing(Resource):
             if names is None or name in names
         }
 
+    def advice(self, plan):
+        return ["pine is cheap"] if plan.want.get("colour") == "pink" else []
+
     def create(self, engine, plan):
         engine.calls.append(("create", self.name))
         if self.spec.get("broken"):
@@ -215,6 +218,13 @@ def test_an_unchanged_run_reads_in_bulk_and_writes_nothing(monkeypatch):
     monkeypatch.setattr(record.files, "write", None)
     assert not stack(*entries)["changed"]
     assert ENGINE.reads == 1
+
+
+def test_advice_says_what_it_is_about():
+    assert stack({"thing": {"name": "a", "colour": "pink"}}, {"thing": {"name": "b"}})["advice"] == [
+        "thing/a: pine is cheap"
+    ]
+    assert "advice" not in stack({"thing": {"name": "b"}})
 
 
 def test_ranks_are_applied_in_order_and_removed_in_reverse():
