@@ -32,16 +32,19 @@ DOORS = sorted(
 # Where guests are emulated, they slow down whatever comes after: so their turn is last.
 GUESTS = [door for door in DOORS if door.startswith(("libvirt_", "qemu_vm"))]
 ENGINES = [door for door in DOORS if door not in GUESTS]
-# Families that a container on a machine with control groups of version 1 can't stand in for.
+# Families that a container can't stand in for where control groups are of version 1, and no systemd-networkd runs.
 MACHINES = (
     "apparmor",
     "cgroup",
     "host_info",
     "hugepages",
     "isolation",
+    "link",
     "lxc",
+    "netns",
     "nspawn",
     "podman",
+    "rootfs",
     "stack",
     "systemd",
     "workload",
