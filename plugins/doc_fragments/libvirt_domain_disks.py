@@ -24,7 +24,9 @@ options:
         description: The pool of O(disks[].volume).
         type: str
       volume:
-        description: A volume of a pool. It must exist.
+        description:
+          - A volume of a pool. It must exist.
+          - Where AppArmor confines QEMU, the domain is given its file instead, since libvirt's helper allows no other.
         type: str
       network:
         description: A disk over a network.

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from ..core import files
 from ..core.errors import StrataError
 from ..core.libraries import library
+from .libvirt_volumes import NamedVolumes
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ _WAYS_OUT = {
 }
 
 
-class Host:
+class Host(NamedVolumes):
     """A connection.
 
     Args:
@@ -155,14 +156,6 @@ class Host:
                 raise StrataError(f"libvirt went away: {error.get_error_message()}", hint=_AGAIN) from None
             return []  # it has no agent, or is gone
         return [one["addr"] for link, told in links.items() if link != "lo" for one in told["addrs"] or ()]
-
-    def has_volume(self, pool: str, name: str) -> bool:
-        """Whether a pool has a volume of that name, as far as libvirt knows."""
-        try:
-            self.connection.storagePoolLookupByName(pool).storageVolLookupByName(name)
-        except self.api.libvirtError:
-            return False
-        return True
 
     def machine(self, word: str, domain_type: str) -> str | None:
         """What libvirt makes of a machine type; None where the host has no such."""

@@ -195,14 +195,12 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
             facts["networks"] = {**engine.networks(), **promised}
         if "cpu_tune" in self.spec:
             facts["cpus"] = engine.cpus()
-        there = {disks.source(row) for row in state.config.get("disks", ())}
+        facts["volumes"] = disks.found(engine, self._volumes(), state)
         facts["no_volumes"] = [
             (pool, volume)
             for pool, volume in self._volumes()
-            # What it has was there: asking again would cost a call for each.
-            if f"{pool}/{volume}" not in there
-            and ("libvirt_volume", f"{pool}/{volume}") not in self.promised
-            and not engine.has_volume(pool, volume)
+            if ("libvirt_volume", f"{pool}/{volume}") not in self.promised
+            and facts["volumes"][f"{pool}/{volume}"] is None
         ]
         if "os_variant" in self.spec:
             facts["system"] = systems.told(self.spec["os_variant"], state.config.get("os_variant"))
@@ -264,7 +262,8 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
             )
         machine = values.get("machine") or state.config.get("machine")
         if values.get("disks"):
-            values["disks"] = disks.completed(values["disks"], state, systems.bus(system, str(machine)))
+            rows = disks.by_path(values["disks"], state.facts.get("volumes", {}))
+            values["disks"] = disks.completed(rows, state, systems.bus(system, str(machine)))
         if values.get("networks"):
             values["networks"] = networks.completed(values["networks"], state, self.name, systems.card(system))
         return values
@@ -332,6 +331,12 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
         return change.effect if part is None else part.cost(change, state)
 
     # Doing.
+
+    def perform(self, engine: Host, step: str, plan: Plan) -> None:
+        made = [one for one in self._volumes() if ("libvirt_volume", "/".join(one)) in self.promised]
+        if made and engine.by_path():  # which were made meanwhile
+            plan = self.plan(self.observe(engine, plan.state))
+        super().perform(engine, step, plan)
 
     def create(self, engine: Host, plan: Plan) -> None:
         self._seed()

@@ -117,6 +117,41 @@ def check(rows: Iterable[Row]) -> None:
             raise StrataError("needs cache: none or directsync", option="disks.io", value="native")
 
 
+def found(engine: Any, volumes: Iterable[tuple[str, str]], state: State) -> dict[str, str | None]:
+    """Where volumes are: their paths where they have to be named by them, else what tells them from other disks.
+
+    Args:
+        engine: The connection.
+        volumes: Pools and names.
+        state: What there is. What a domain has is there: asking again would cost calls for each.
+    """
+    volumes = list(volumes)
+    rows = [row for layer in (state.config, state.live or {}) for row in layer.get("disks", ())]
+    there = {source(row) for row in rows}
+    running = {source(row) for row in (state.live or {}).get("disks", ())}
+    told: dict[str, str | None] = {}
+    for pool, name in volumes:
+        word = f"{pool}/{name}"
+        # One that runs keeps its disk as it was attached: by another name, it would be another one.
+        if word in running or (word in there and not engine.by_path()):
+            told[word] = word
+        else:
+            path = engine.volume(pool, name, there)
+            told[word] = path if path is None or (path.startswith("/") and engine.by_path()) else word
+    return told
+
+
+def by_path(rows: Iterable[Row], volumes: Mapping[str, str | None]) -> tuple[Row, ...]:
+    """The declared disks, with those of volumes by their paths where they have to be (see ``found``)."""
+    named = []
+    for row in rows:
+        path = volumes.get(source(row)) if "volume" in row else None
+        if path is not None and path != source(row):
+            row = {"file": path, **{leaf: value for leaf, value in row.items() if leaf not in ("pool", "volume")}}
+        named.append(row)
+    return tuple(named)
+
+
 def completed(rows: Iterable[Row], state: State, bus: str = "virtio") -> tuple[Row, ...]:
     """The declared disks; those that are new, with what a new one gets, and each drive with its name.
 
