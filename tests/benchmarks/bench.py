@@ -30,6 +30,7 @@ PYTHON = "/usr/bin/python3"  # the one that the distribution's bindings are for
 
 # What is asked of strata.virt, as ratios to what is measured beside it.
 TIMES_RAW, BESIDE_RAW, TIMES_PEER = 3, 0.020, 15
+MADE, MADE_TIMES_PEER = 50, 3
 
 
 class Failed(Exception):
@@ -205,6 +206,32 @@ def measure(bench: Bench, subject: Subject, count: int) -> Sample:
     )
 
 
+def make(bench: Bench, subject: Subject) -> None:
+    """Tell what it takes to create some, by the stack and by the peer's loop, which starts with none each time."""
+    declared = subject.declare(bench, MADE)
+    gone = [{subject.kind: {"name": one["name"], "docker_host": bench.docker, "state": "absent"}} for one in declared]
+    peer, took = ".".join(subject.peer.split(".")[:2]), []
+    entries = [{subject.kind: one} for one in declared]
+    for label, module, options, loop in (
+        (
+            f"{subject.peer.rpartition('.')[2]} in a loop, {peer} {version_of(peer)}",
+            subject.peer,
+            by_item(declared),
+            declared,
+        ),
+        ("strata.virt.stack, one task", "strata.virt.stack", {"name": "bench-made", "resources": entries}, None),
+    ):
+        bench.says(f"{MADE} {subject.noun}: created")
+        bench.play("strata.virt.stack", {"name": f"bench-{subject.noun}", "resources": gone}, unchanged=False)
+        took.append((label, bench.play(module, options, loop, unchanged=False)))
+    print(f"\n{f'created {subject.noun}, whole playbook':<56}{MADE:>10}")
+    for label, value in took:
+        print(f"  {label:<54}{seconds(value):>10}")
+    times = took[0][1] / took[1][1]
+    print()
+    verdict(times >= MADE_TIMES_PEER, f"{times:.1f}x as fast as the peer's loop; {MADE_TIMES_PEER}x is asked")
+
+
 # What is printed.
 
 
@@ -332,6 +359,8 @@ def main() -> int:
                 raise Failed("this libvirtd already has domains: it is not the benchmark's own")
             for subject in subjects:
                 report(subject, counts, [measure(bench, subject, count) for count in counts])
+                if subject.noun == "containers":
+                    make(bench, subject)
     except Failed as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,9 +8,11 @@ import contextlib
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 from ..core.errors import StrataError
@@ -36,6 +38,14 @@ _SETTLES = 1.0  # seconds in which a program that can't run has left again
 _REMOVAL = 60.0  # seconds that a removal which somebody else began may take
 
 
+def _sdk() -> ModuleType:
+    """The SDK. Before 6.0 it takes two functions of distutils, in whose place setuptools puts all of its own: 0.16 s."""
+    shim = sys.modules.get("_distutils_hack")
+    if shim is not None and sys.version_info < (3, 12):  # later ones have no distutils of their own (PEP 632)
+        shim.remove_shim()
+    return library("docker", "python3-docker")
+
+
 class Docker:
     """One daemon.
 
@@ -51,7 +61,7 @@ class Docker:
 
     def __init__(self, url: str = DEFAULT) -> None:
         self.url = url
-        self.sdk = library("docker", "python3-docker")
+        self.sdk = _sdk()
         self._version: str | None = None
         self._release = "of an unknown version"
         self._local = threading.local()
