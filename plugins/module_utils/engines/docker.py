@@ -39,7 +39,7 @@ _REMOVAL = 60.0  # seconds that a removal which somebody else began may take
 
 
 def _sdk() -> ModuleType:
-    """The SDK. Before 6.0 it takes two functions of distutils, in whose place setuptools puts all of its own: 0.16 s."""
+    """The SDK. Before 6.0 it takes two functions of distutils, for which setuptools brings all of its own: 0.16 s."""
     shim = sys.modules.get("_distutils_hack")
     if shim is not None and sys.version_info < (3, 12):  # later ones have no distutils of their own (PEP 632)
         shim.remove_shim()
