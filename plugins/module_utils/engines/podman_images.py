@@ -183,7 +183,7 @@ class PodmanImages(Podman):
     def push(self, reference: str, tls_verify: bool | None = None) -> None:
         """Push an image, or a list and all images of it."""
         path, query = f"/images/{reference}/push", {"quiet": False, "tlsVerify": tls_verify}
-        if self._said("GET", f"/manifests/{reference}/exists", missing=True) is not None:
+        if any(is_list(one) and whole(reference) in (one.get("RepoTags") or ()) for one in self.images()):
             path, query["all"] = f"/manifests/{reference}/registry/{reference}", True
         self._follow(path, query, f"Pushing {reference}")
 
@@ -233,20 +233,22 @@ class PodmanImages(Podman):
         self._said("DELETE", f"/manifests/{whole(reference)}", missing=True)
 
     def sweep(self, label: str) -> None:
-        """Remove what has a label and no name any more, but that which something is made from.
+        """Remove the images with a label that have no name any more, but those that something is made from.
 
-        An image of a list has no name of its own. A list has no labels; it goes where all of its images would.
+        What is in a list has no name of its own. A list has no labels: it is known by what it was once called.
+
+        Args:
+            label: As ``KEY=VALUE``; the value is what they, or their list, were built as.
         """
+        images, once = self.images(), fresh(label.partition("=")[2])
         dangling = self._ask("/images/json", {"filters": {"dangling": ["true"], "label": [label]}})
-        images, swept = self.images(), {one["Id"] for one in dangling}
-        lists, kept = [one for one in images if is_list(one)], []
-        for one in lists:
-            inside = self._held([one], images)
-            if one.get("RepoTags") or not inside or not inside <= swept:
-                kept.append(one)
-            else:
-                self._said("DELETE", f"/manifests/{one['Id']}", missing=True)
-        self._remove_unused(swept - self._held(kept, images))
+        lists = [one for one in images if is_list(one)]
+        left = [one for one in lists if not one.get("RepoTags") and once in (one.get("History") or ())]
+        for one in left:
+            self._said("DELETE", f"/manifests/{one['Id']}", missing=True)
+        self._remove_unused(
+            {one["Id"] for one in dangling} - self._held([one for one in lists if one not in left], images)
+        )
 
     def _held(self, lists: Iterable[Document], images: Collection[Document]) -> set[str]:
         """The IDs of the images of some lists, as far as they are here."""

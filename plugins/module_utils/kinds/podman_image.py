@@ -16,7 +16,7 @@ from ..core.resource import Thing
 from ..engines import docker_build, podman_images
 from ..engines.podman import Document, Each
 from ..engines.podman_images import PodmanImages
-from .image import Image, image_fields, names
+from .image import NAME, Image, image_fields, names
 from .podman_fields import PODMAN
 
 _BESIDE = ".strata-secret-"
@@ -188,7 +188,8 @@ class PodmanImage(Image):
     def remove(self, engine: Any, plan: Plan) -> None:
         if "platforms" not in plan.state.facts:
             super().remove(engine, plan)
-            return
-        tags = (tag for tag in plan.state.facts["tags"] if f"/{self.familiar(tag)}".endswith(f"/{self.name}"))
-        for tag in (podman_images.fresh(self.name), next(tags, self.name)):
-            engine.remove_list(tag)
+        else:
+            tags = (tag for tag in plan.state.facts["tags"] if f"/{self.familiar(tag)}".endswith(f"/{self.name}"))
+            for tag in (podman_images.fresh(self.name), next(tags, self.name)):
+                engine.remove_list(tag)
+        engine.sweep(f"{NAME}={self.name}")  # what a run that was killed replaced and left
