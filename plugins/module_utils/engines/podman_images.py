@@ -94,7 +94,6 @@ class PodmanImages(Podman):
 
     def published_ids(self, reference: str, tls_verify: bool | None = None) -> set[str | None]:
         """The IDs of all images of the list that a registry has for a reference."""
-        command.need("skopeo", "skopeo")
         listed = json.loads(self._inspected(reference, tls_verify, "--raw") or "{}").get("manifests") or ()
         repository = docker_build.parts(reference)[0]
         return {self.published_id(f"{repository}@{one['digest']}", tls_verify) for one in listed}
