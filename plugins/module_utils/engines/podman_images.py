@@ -158,7 +158,7 @@ class PodmanImages(Podman):
         query = {
             **asked,
             **({"manifest": listed} if several else {"t": whole(reference)}),
-            # The cache takes what was built for one platform for another, too (until buildah 1.41).
+            # The cache takes what was built for one platform for another, too (Podman 5.4, buildah 1.39).
             "layers": not several,
             "forcerm": True,
             "pullpolicy": "always" if options.get("pull") else "missing",

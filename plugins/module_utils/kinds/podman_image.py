@@ -114,9 +114,9 @@ class PodmanImage(Image):
         state = super()._read(reference, image, inside, containers)
         if not podman_images.is_list(image):
             return replace(state, config={**state.config, "platforms": ()})
-        platforms = {one["Platform"]: one.get("Id") for one in inside}
+        platforms = {one["Platform"]: one.get("Id") for one in sorted(inside, key=lambda one: str(one["Platform"]))}
         size = sum(one.get("Size") or 0 for one in inside)
-        config = {**state.config, "platforms": tuple(sorted(platforms))}
+        config = {**state.config, "platforms": tuple(platforms)}
         return replace(state, config=config, facts={**state.facts, "size": size, "platforms": platforms})
 
     def observe(self, engine: PodmanImages, state: State) -> State:

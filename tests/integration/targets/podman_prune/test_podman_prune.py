@@ -129,7 +129,7 @@ def test_what_is_used_stays(yard):
 
 
 def test_what_is_in_a_list_of_images_stays_as_long_as_that_has_a_name(tmp_path):
-    """Podman's own prune would take the images away, and leave a list of nothing (until Podman 5.5)."""
+    """Podman's own prune would take the images away, and leave a list of nothing (5.4)."""
     (tmp_path / "Containerfile").write_text("FROM scratch\nCOPY Containerfile /\n")
     options = ("--platform", "linux/amd64,linux/arm64", "--layers=false", "--label", f"{LABEL}=list", "--quiet")
     run("podman", "build", *options, "--manifest", "localhost/strata-prune:list", str(tmp_path))
