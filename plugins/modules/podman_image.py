@@ -61,7 +61,12 @@ options:
         description: The network of C(RUN), V(none), V(host) or a network's name. One of its own where it is not given.
         type: str
       platform:
-        description: The platform to build for, as V(linux/arm64). One; several are an error.
+        description:
+          - The platforms to build for, as V(linux/arm64). With several the name is that of a list of images, one
+            a platform, as C(podman build --platform ... --manifest) makes it. It is built anew where the list has
+            others, or one of its images is gone.
+          - Several don't go together with O(build.cache_from), O(build.cache_to) and O(archive_path).
+          - A C(RUN) for another processor takes what lets the kernel run it (binfmt_misc), as C(qemu-user-static) does.
         type: list
         elements: str
       shm_size:
@@ -129,8 +134,8 @@ options:
     default: false
   push:
     description:
-      - Pushes O(repository), or O(name) where there is none, unless the registry has it. The credentials are those of
-        C(podman login) of that user.
+      - Pushes O(repository), or O(name) where there is none, unless the registry has it; of a list, all of its images.
+        The credentials are those of C(podman login) of that user.
     type: bool
     default: false
   tls_verify:
@@ -150,6 +155,12 @@ EXAMPLES = r"""
     build: {path: /srv/myweb, labels: {tier: front}}
     repository: [mysite:stable]
     archive_path: /srv/mysite.tar
+
+- name: Build an image for each of two processors, under one name
+  strata.virt.podman_image:
+    name: mydata
+    tag: "1.0"
+    build: {path: /srv/mydata, platform: [linux/amd64, linux/arm64]}
 
 - name: Load it from the archive for a plain user, under another name
   strata.virt.podman_image: {name: "restored:1.0", load_path: /srv/mysite.tar, user_scope: deploy}

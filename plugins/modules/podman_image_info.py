@@ -13,7 +13,8 @@ author: strata.virt contributors (@strata-virt)
 description:
   - Tells which images there are, one entry a tag, with their IDs, digests and sizes, and the containers that were
     made
-    from them.
+    from them. Of a list of images, C(platforms) are the IDs of those in it, by platform; none where it isn't on this
+    host.
 extends_documentation_fragment:
   - strata.virt.over_podman
   - strata.virt.informs

@@ -321,7 +321,8 @@ class Podman:
             if event.get("error"):
                 words = "; ".join(said[-_LAST_LINES:])
                 last = f"; its last words: {words}" if words else ""
-                raise StrataError(f"{what} failed: {' '.join(str(event['error']).split()).rstrip('.')}{last}")
+                failed = f"{what} failed: {' '.join(str(event['error']).split()).rstrip('.')}{last}"
+                raise StrataError(failed, hint=_FOREIGN if "exec format error" in failed.lower() else None)
             if (event.get("stream") or "").strip():
                 said.append(event["stream"].strip())
                 progress.say(f"{what}: {said[-1]}")
@@ -349,6 +350,9 @@ def _frames(said: bytes) -> Iterator[bytes]:
         place += 8 + length
 
 
+_FOREIGN = (
+    "A step runs a program for another processor: the package qemu-user-static lets the kernel do that (binfmt_misc)"
+)
 _WAYS_OUT = (
     ("address already in use", "Another program or container has that port: ss -ltnup shows which"),
     ("is already in use", "Another container took the name meanwhile: run again"),

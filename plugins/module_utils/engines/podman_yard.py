@@ -9,7 +9,7 @@ from typing import Any
 
 from . import podman_networks, podman_words
 from .docker import Document
-from .podman_images import PodmanImages
+from .podman_images import PodmanImages, is_list
 
 _MARK = "com.docker.volume.anonymous"  # what Docker itself marks a volume without a name with
 
@@ -74,6 +74,9 @@ class PodmanYard(PodmanImages):
 
     def remove_unused_image(self, image: str) -> None:
         """Take all names of an image away, and it with them; what a container was made from stays."""
-        found = self.image(image)
-        for name in (found or {}).get("RepoTags") or ([image] if found else []):
-            self.remove_image(name, force=False)
+        one = next((one for one in self.images() if one["Id"] == image), {})
+        for name in one.get("RepoTags") or ([image] if one else []):
+            if is_list(one):
+                self._said("DELETE", f"/manifests/{name}", missing=True)
+            else:
+                self.remove_image(name, force=False)

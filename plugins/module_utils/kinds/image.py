@@ -168,12 +168,15 @@ class Image(Resource):
 
     @classmethod
     def read_many(cls, engine: DockerImages, names: Iterable[str] | None) -> dict[str, State]:
-        found = {cls.familiar(name): image for image in engine.images() for name in references(image)}
+        images = engine.images()
+        found = {cls.familiar(name): image for image in images for name in references(image)}
         wanted = (name for name in found if "@" not in name) if names is None else names
         there = {name: cls.find(cls.familiar(name), found) for name in wanted}
         containers = engine.containers() if found else []
         return {
-            name: cls._read(cls.familiar(name), image, containers) for name, image in there.items() if image is not None
+            name: cls._read(cls.familiar(name), image, cls.made_of(engine, image, images), containers)
+            for name, image in there.items()
+            if image is not None
         }
 
     @classmethod
@@ -182,11 +185,20 @@ class Image(Resource):
         return found.get(reference)
 
     @classmethod
-    def _read(cls, reference: str, image: Document, containers: Iterable[Document]) -> State:
-        labels = image.get("Labels") or {}
+    def made_of(cls, engine: Any, image: Document, images: Iterable[Document]) -> list[Document]:
+        """The images that a name stands for, one a platform."""
+        return [image]
+
+    @classmethod
+    def _read(
+        cls, reference: str, image: Document, inside: Iterable[Document], containers: Iterable[Document]
+    ) -> State:
+        said = [set((one.get("Labels") or {}).items()) for one in inside]
+        labels = dict(set.intersection(*said)) if said else {}
         if labels.get(NAME) != reference:
             labels = {}
-        users = [container_name(one) for one in containers if one["ImageID"] == image["Id"]]
+        ids = {image["Id"], *(one.get("Id") for one in inside)}
+        users = [container_name(one) for one in containers if one["ImageID"] in ids]
         facts = {
             "id": image["Id"],
             "size": image.get("Size"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..engines import podman_service, podman_words
+from ..engines import podman_images, podman_service, podman_words
 from ..engines.docker import Document
 from ..engines.podman_yard import PodmanYard
 from .podman_fields import PODMAN
@@ -29,6 +29,17 @@ class PodmansYard(Yard):
         ids = {one["Id"] for one in gone}
         size = self.leave([one for one in self.left if one.get("Pod") in ids])
         return Unused({one["Id"]: one["Name"] for one in gone}, size)
+
+    def needed_images(self, filters: Mapping[str, Any]) -> set[str]:
+        """A list of images needs those in it, which have no names of their own, and stays as long as one is used."""
+        needed = super().needed_images(filters)
+        images = self.engine.images()
+        for one in filter(podman_images.is_list, images):
+            inside = {image["Id"] for image in self.engine.in_list(one, images) if "Id" in image}
+            named = bool(one.get("RepoTags")) and filters.get("dangling", True)
+            if named or inside & needed or not chosen(filters, one.get("Labels"), one["Created"]):
+                needed |= {one["Id"], *inside}
+        return needed
 
     def ended(self) -> list[Document]:
         """What is in a pod stays as long as that does."""

@@ -164,7 +164,7 @@ class Yard:
         return Unused(gone, sum(max(sizes.get(name, 0), 0) for name in gone))
 
     def images(self, filters: Mapping[str, Any]) -> Unused:
-        needed = {one["ImageID"] for one in self.left}
+        needed = self.needed_images(filters)
         named = not filters.get("dangling", True)
         gone = [
             one
@@ -176,6 +176,10 @@ class Yard:
         shared = {one["Id"]: max(one.get("SharedSize") or 0, 0) for one in self.used.get("Images") or ()}
         names = {one["Id"]: ", ".join(sorted(one.get("RepoTags") or ())) or one["Id"] for one in gone}
         return Unused(names, sum(one["Size"] - shared.get(one["Id"], 0) for one in gone))
+
+    def needed_images(self, filters: Mapping[str, Any]) -> set[str]:
+        """The IDs of the images that something is made from."""
+        return {one["ImageID"] for one in self.left}
 
 
 def asked(sort: str, *filters: str) -> tuple[Field, ...]:

@@ -22,6 +22,10 @@ done
 mkdir -p /srv/myweb
 printf 'FROM busybox:latest\nENV GREETING=hello\n' >/srv/myweb/Dockerfile
 
+mkdir -p /srv/mydata
+printf 'FROM scratch\nCOPY motd /motd\n' >/srv/mydata/Containerfile
+printf 'Hello\n' >/srv/mydata/motd
+
 # An image of Podman for root, and for a user who isn't logged in.
 id -u deploy >/dev/null 2>&1 || useradd --create-home deploy
 deploy=$(id -u deploy)

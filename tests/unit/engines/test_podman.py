@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.engines import podman_service
+from ansible_collections.strata.virt.plugins.module_utils.engines.podman import Each
 from ansible_collections.strata.virt.plugins.module_utils.engines.podman_images import PodmanImages, tagged
 from ansible_collections.strata.virt.plugins.module_utils.engines.podman_plays import Kept, Played, PodmanPlays
 
@@ -107,6 +108,24 @@ def test_a_pull_that_fails_halfway(service):
     with pytest.raises(StrataError, match="Pulling a/b:1 failed: initializing source: manifest unknown"):
         podman.pull("a/b:1", "linux/arm/v7")
     assert "OS=linux&Arch=arm&Variant=v7" in service.asked[0][2]
+
+
+def test_a_step_for_another_processor_has_a_way_out(service):
+    step, wrong = "exec container process `/bin/sh`: Exec format error", "while running runtime: exit status 1"
+    events = [{"stream": f"{step}\n"}, {"error": f'building at STEP "RUN true": {wrong}'}]
+    service.said["POST /build"] = (200, b"".join(json.dumps(one).encode() + b"\n" for one in events))
+    with pytest.raises(StrataError, match=r"Building web:1 failed: .*exit status 1") as failed:
+        PodmanImages(None, service.url).build("web:1", b"", {})
+    assert "qemu-user-static" in failed.value.hint
+
+
+def test_a_list_is_asked_for_platform_by_platform(service):
+    service.said["GET /images/json"] = (200, b"[]")
+    service.said["POST /build"] = (200, b"")
+    PodmanImages(None, service.url).build("web:1", b"", {"platform": Each(("linux/amd64", "linux/arm64"))})
+    (query,) = [query for method, path, query, _body in service.asked if path == "/build"]
+    assert "platform=linux%2Famd64&platform=linux%2Farm64&manifest=localhost%2Fstrata-next-" in query
+    assert "layers=false" in query
 
 
 def test_a_removal_reports_what_it_could_not(service):

@@ -85,6 +85,7 @@ class Service(PodmanYard):
             },
         }
         self.mounted = {"kept": ["web"], ANONYMOUS: ["job"]}
+        self.lists: dict[str, list[str]] = {}
         self.told: list[tuple[str, str]] = []
 
     def _ask(self, path, query=None, missing=False):
@@ -94,6 +95,8 @@ class Service(PodmanYard):
             return [one for one in self.there[path] if one["Names"][0] in names]
         if path.startswith("/images/") and path != "/images/json":
             return next((one for one in self.there["/images/json"] if path == f"/images/{one['Id']}/json"), None)
+        if path.startswith("/manifests/"):
+            return {"manifests": [{"digest": digest} for digest in self.lists[path.split("/")[2]]]}
         return self.there[path]
 
     def _said(self, method, path, query=None, body=None, timeout=None, missing=False):
@@ -139,6 +142,29 @@ def test_networks_have_an_age(service):
 def test_images_without_a_name(service):
     assert found(service, images=True) == {}
     assert found(service, images=True, containers=True)["unused_images"] == ["old"]
+
+
+def test_images_of_a_list(service):
+    """A list has no labels, and its images have no names."""
+    labels = {"a": "b"}
+    service.there["/images/json"] = [
+        image("list", "localhost/list:1", IsManifestList=True),
+        image("amd64", Digest="sha256:1", Labels=labels),
+        image("arm64", Digest="sha256:2", Labels=labels),
+    ]
+    service.lists["list"] = ["sha256:1", "sha256:2", "sha256:gone"]
+    assert found(service, images=True) == {}
+    assert found(service, images=True, images_filters={"label": "a"}) == {}
+    named = {"images": True, "images_filters": {"dangling": False}}
+    assert found(service, **named)["unused_images"] == ["amd64", "arm64", "localhost/list:1"]
+    resource, plan = drawn(service, **named)
+    resource.update(service, plan)
+    assert ("DELETE", "/manifests/localhost/list:1") in service.told
+    service.there["/containers/json"].append(container("of-list", "running", "amd64"))
+    assert found(service, **named) == {}
+    service.there["/containers/json"].pop()
+    service.there["/images/json"][0]["RepoTags"] = None
+    assert found(service, images=True)["unused_images"] == ["amd64", "arm64", "list"]
 
 
 def test_volumes(service):

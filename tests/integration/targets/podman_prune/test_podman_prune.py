@@ -128,6 +128,32 @@ def test_what_is_used_stays(yard):
     assert left["networks"] == ["strata-held", "strata-podded"]
 
 
+def test_what_is_in_a_list_of_images_stays_as_long_as_that_has_a_name(tmp_path):
+    """Podman's own prune would take the images away, and leave a list of nothing (5.4)."""
+    (tmp_path / "Containerfile").write_text("FROM scratch\nCOPY Containerfile /\n")
+    options = ("--platform", "linux/amd64,linux/arm64", "--layers=false", "--label", f"{LABEL}=list", "--quiet")
+    run("podman", "build", *options, "--manifest", "localhost/strata-prune:list", str(tmp_path))
+    every = {one["Digest"]: one["Id"] for one in podman_api.ask("/images/json")}
+    inside = podman_api.ask("/manifests/localhost/strata-prune:list/json")["manifests"]
+    images = {every[one["digest"]] for one in inside}
+
+    def left() -> set[str]:
+        return images & {one["Id"] for one in podman_api.ask("/images/json")}
+
+    spec = {"images": True, "images_filters": {"label": f"{LABEL}=list"}}
+    assert call("podman_prune", spec)["changed"] is False
+    assert left() == images
+    run("podman", "tag", FROM, "localhost/strata-prune:list")  # it is another's name now
+    try:
+        for check in (True, False):
+            assert images < set(call("podman_prune", {"images": True}, check=check)["images"])
+        assert left() == set()
+        assert not [one for one in podman_api.ask("/images/json") if one["IsManifestList"]]
+        assert call("podman_prune", {"images": True})["changed"] is False
+    finally:
+        podman_api.ask("/images/localhost/strata-prune:list/untag?repo=localhost/strata-prune&tag=list", "POST")
+
+
 def test_of_a_plain_user(yard):
     run("useradd", "--create-home", USER)
     manager = f"user@{pwd.getpwnam(USER).pw_uid}.service"
