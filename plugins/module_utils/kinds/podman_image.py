@@ -67,6 +67,8 @@ class PodmanImage(Image):
         where = {"option": "build.platform", "value": ",".join(self._platforms)}
         if not all("/" in one for one in self._platforms):
             raise StrataError("are several, of which one doesn't name its processor: write linux/arm64", **where)
+        if len(set(map(podman_images.platform, self._platforms))) < len(self._platforms):
+            raise StrataError("are several, of which two are the same to Podman", **where)
         if "archive_path" in self.spec:
             raise StrataError(
                 "are several, and an archive as docker save writes it has no lists of images",

@@ -12,13 +12,14 @@ import struct
 import threading
 from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
 from ansible_collections.strata.virt.plugins.module_utils.core.errors import StrataError
 from ansible_collections.strata.virt.plugins.module_utils.engines import podman_service
 from ansible_collections.strata.virt.plugins.module_utils.engines.podman import Each
-from ansible_collections.strata.virt.plugins.module_utils.engines.podman_images import PodmanImages, tagged
+from ansible_collections.strata.virt.plugins.module_utils.engines.podman_images import PodmanImages, fresh, tagged
 from ansible_collections.strata.virt.plugins.module_utils.engines.podman_plays import Kept, Played, PodmanPlays
 
 ME = podman_service.Account(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid(), "/")
@@ -122,6 +123,7 @@ def test_a_step_for_another_processor_has_a_way_out(service):
 def test_a_list_is_asked_for_platform_by_platform(service):
     service.said["GET /images/json"] = (200, b"[]")
     service.said["POST /build"] = (200, b"")
+    service.said[f"POST /images/{quote(fresh('web:1'))}/tag"] = (201, b"")
     PodmanImages(None, service.url).build("web:1", b"", {"platform": Each(("linux/amd64", "linux/arm64"))})
     (query,) = [query for method, path, query, _body in service.asked if path == "/build"]
     assert "platform=linux%2Famd64&platform=linux%2Farm64&manifest=localhost%2Fstrata-next-" in query

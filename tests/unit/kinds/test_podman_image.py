@@ -98,6 +98,10 @@ def test_pushed_by_the_id_of_the_image_because_no_digest_is_noted():
             "build.platform: are several, of which one doesn't name its processor",
         ),
         (
+            {"build": {"path": "/srv/web", "platform": ["linux/arm64", "linux/aarch64"]}},
+            "build.platform: are several, of which two are the same to Podman",
+        ),
+        (
             {"build": {"path": "/srv/web", "secrets": [{"id": "token", "type": "file", "value": "x"}]}},
             "of type file has src, and none of the others",
         ),
