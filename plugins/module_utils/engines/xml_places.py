@@ -50,11 +50,11 @@ class Said(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._known or name in self._places
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, key: str, default: Any = None) -> Any:
         """Not Mapping's, which would take an error in reading for a name that isn't there."""
-        if name not in self:
+        if key not in self:
             return default
-        return self[name]
+        return self[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._places, **self._known})
