@@ -10,10 +10,12 @@ and what they start can't give them away.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import struct
+import tempfile
 import time
 from collections.abc import Hashable, Iterator, Mapping
 
@@ -27,11 +29,27 @@ _PAUSE = 0.05  # seconds
 
 
 def folder() -> str:
-    """Where this user's turns are: no two users share a file that one of them could hold for ever."""
-    if os.geteuid() == 0:
-        return FOLDER
-    own = f"/run/user/{os.geteuid()}"
-    return f"{own}/strata" if os.access(own, os.W_OK) else os.path.expanduser("~/.cache/strata")
+    """Where this user's turns are, made where it wasn't: no two share a file that one of them could hold for ever.
+
+    Raises:
+        StrataError: There is no place for it, or somebody else has taken it.
+    """
+    user = os.geteuid()
+    places = [FOLDER] if user == 0 else [f"/run/user/{user}/strata", os.path.expanduser("~/.cache/strata")]
+    for place in places:
+        with contextlib.suppress(OSError):
+            os.makedirs(place, 0o755, exist_ok=True)
+            return place
+    # Who has neither a session nor a home can still write where everybody can.
+    place = f"{tempfile.gettempdir()}/strata-{user}"
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(place, 0o700)
+        if os.lstat(place).st_uid != user:
+            raise PermissionError(errno.EPERM, "belongs to somebody else")
+    except OSError as error:
+        raise StrataError(f"could not take turns with other runs in {place}: {error.strerror}") from None
+    return place
 
 
 @contextlib.contextmanager
@@ -53,25 +71,24 @@ def held(things: Mapping[Hashable, str], check_mode: bool = False, seconds: floa
     path = f"{folder()}/turns"
     end = time.monotonic() + seconds
     try:
-        os.makedirs(folder(), 0o755, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StrataError(f"could not take turns with other runs at {path}: {error.strerror}") from None
     try:
         for place in sorted(names):  # all runs in one order, so that no two wait for each other
-            _wait(handle, place, names[place], end)
+            _wait(handle, place, names[place], end, path)
         yield
     finally:
         os.close(handle)
 
 
-def _wait(handle: int, place: int, name: str, end: float) -> None:
+def _wait(handle: int, place: int, name: str, end: float, path: str) -> None:
     told = False
     while not _taken(handle, place):
         if time.monotonic() >= end:
             raise StrataError(
                 f"{name} is being changed by another run, and was waited for all the time",
-                hint=f"See which: lsof {folder()}/turns",
+                hint=f"See which: lsof {path}",
             )
         if not told:
             progress.say(f"waiting for another run that changes {name}")

@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import signal
+import stat
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ fork = multiprocessing.get_context("fork")
 
 @pytest.fixture(autouse=True)
 def _a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "strata").mkdir()
     monkeypatch.setattr(turns, "folder", lambda: str(tmp_path / "strata"))
 
 
@@ -81,6 +84,30 @@ def test_what_a_killed_run_held_is_free():
 
 
 def test_no_turn_where_there_is_no_place_for_it(tmp_path: Path):
-    (tmp_path / "strata").write_text("")
+    (tmp_path / "strata" / "turns").mkdir()
     with pytest.raises(StrataError, match=r"could not take turns with other runs at .*/strata/turns"):
         turns.held({"one": "cgroup/one"}).__enter__()
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without a session and a home, and where everybody can write."""
+    monkeypatch.undo()
+    monkeypatch.setattr(turns.os, "geteuid", lambda: 65534)
+    refused = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(turns.os, "makedirs", lambda *_words, **_more: (_ for _ in ()).throw(refused))
+    monkeypatch.setattr(turns.tempfile, "gettempdir", lambda: str(tmp_path))
+    return tmp_path / "strata-65534"
+
+
+def test_who_has_neither_a_session_nor_a_home(nobody: Path, monkeypatch: pytest.MonkeyPatch):
+    owner = SimpleNamespace(st_uid=65534)
+    monkeypatch.setattr(turns.os, "lstat", lambda _path: owner)
+    assert [turns.folder(), turns.folder()] == [str(nobody)] * 2
+    assert stat.S_IMODE(nobody.stat().st_mode) == 0o700
+
+
+def test_a_place_that_somebody_else_has_taken_is_not_ours(nobody: Path):
+    nobody.mkdir()
+    with pytest.raises(StrataError, match="belongs to somebody else"):
+        turns.folder()
