@@ -30,7 +30,7 @@ class NamedVolumes:
                 self._confined = False
         return self._confined
 
-    def volume(self, pool: str, name: str, likely: Collection[str] = ()) -> str | None:
+    def named_volume(self, pool: str, name: str, likely: Collection[str] = ()) -> str | None:
         """The path of a volume, as far as libvirt knows; None where there is none.
 
         Args:

@@ -136,7 +136,7 @@ def found(engine: Any, volumes: Iterable[tuple[str, str]], state: State) -> dict
         if word in running or (word in there and not engine.by_path()):
             told[word] = word
         else:
-            path = engine.volume(pool, name, there)
+            path = engine.named_volume(pool, name, there)
             told[word] = path if path is None or (path.startswith("/") and engine.by_path()) else word
     return told
 
