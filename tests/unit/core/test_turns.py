@@ -94,8 +94,11 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user without a session and a home, and where everybody can write."""
     monkeypatch.undo()
     monkeypatch.setattr(turns.os, "geteuid", lambda: 65534)
-    refused = PermissionError(13, "Permission denied")
-    monkeypatch.setattr(turns.os, "makedirs", lambda *_words, **_more: (_ for _ in ()).throw(refused))
+
+    def refuse(*_words, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(turns.os, "makedirs", refuse)
     monkeypatch.setattr(turns.tempfile, "gettempdir", lambda: str(tmp_path))
     return tmp_path / "strata-65534"
 
