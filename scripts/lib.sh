@@ -100,7 +100,8 @@ says_unchanged() {
     fi
 }
 
-# The targets most of whose tests need no machine of their own; those that do are marked with machine. And the play of the connection, and examples.
+# The targets most of whose tests need no machine of their own; those that do are marked with machine. And, which are no targets, the
+# play of the connection and the documentation's examples.
 contained=(
     chroot cloud_init_seed connection docker_compose docker_container docker_container_exec docker_image
     docker_login docker_network docker_prune docker_swarm docker_volume examples libvirt_domain libvirt_network

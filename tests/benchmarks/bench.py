@@ -123,6 +123,12 @@ class Subject:
     declare: object
     compares: bool = True
 
+    @property
+    def in_a_loop(self) -> str:
+        """What the peer's way is called, with its version."""
+        collection, _dot, module = self.peer.rpartition(".")
+        return f"{module} in a loop, {collection} {version_of(collection)}"
+
     def url(self, bench: Bench) -> str:
         return {"containers": bench.docker, "lxc": ""}.get(self.noun, bench.libvirt)
 
@@ -210,15 +216,10 @@ def make(bench: Bench, subject: Subject) -> None:
     """Tell what it takes to create some, by the stack and by the peer's loop, which starts with none each time."""
     declared = subject.declare(bench, MADE)
     gone = [{subject.kind: {"name": one["name"], "docker_host": bench.docker, "state": "absent"}} for one in declared]
-    peer, took = ".".join(subject.peer.split(".")[:2]), []
+    took = []
     entries = [{subject.kind: one} for one in declared]
     for label, module, options, loop in (
-        (
-            f"{subject.peer.rpartition('.')[2]} in a loop, {peer} {version_of(peer)}",
-            subject.peer,
-            by_item(declared),
-            declared,
-        ),
+        (subject.in_a_loop, subject.peer, by_item(declared), declared),
         ("strata.virt.stack, one task", "strata.virt.stack", {"name": "bench-made", "resources": entries}, None),
     ):
         bench.says(f"{MADE} {subject.noun}: created")
@@ -250,13 +251,12 @@ def version_of(collection: str) -> str:
 
 
 def report(subject: Subject, counts: list[int], samples: list[Sample]) -> None:
-    peer = ".".join(subject.peer.split(".")[:2])
     groups = (
         (
             "whole playbook",
             "stack",
             (
-                ("peer", f"{subject.peer.rpartition('.')[2]} in a loop, {peer} {version_of(peer)}"),
+                ("peer", subject.in_a_loop),
                 ("ours", f"strata.virt.{subject.kind} in a loop"),
                 ("stack", "strata.virt.stack, one task"),
                 ("nothing", "a task that does nothing (ping)"),

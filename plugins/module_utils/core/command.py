@@ -21,12 +21,17 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, **session(), "LC_ALL": "C.UTF-8", "PATH": f"{path}:{_SBIN}", **(extra or {})}
 
 
+def runtime(user: int) -> str:
+    """The folder of what lives until a user's last process ends (pam_systemd(8))."""
+    return f"/run/user/{user}"
+
+
 def session() -> dict[str, str]:
     """What tells programs where a plain user's own systemd is, as pam_systemd(8) would.
 
     With become_user there is nothing of it in the environment, or that of the user who became this one.
     """
-    own, given = f"/run/user/{os.geteuid()}", os.environ.get("XDG_RUNTIME_DIR")
+    own, given = runtime(os.geteuid()), os.environ.get("XDG_RUNTIME_DIR")
     if os.geteuid() == 0 or not os.path.isdir(own) or (given and os.access(given, os.W_OK)):
         return {}
     return {"XDG_RUNTIME_DIR": own, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={own}/bus"}

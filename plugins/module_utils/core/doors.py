@@ -48,7 +48,7 @@ def converge_stack(kinds: Callable[[str], type[Resource] | None], known: Iterabl
             raise StrataError(str(error), option="name", value=params["name"]) from None
         with turns.held({("stack", name): f"stack/{name}"}, module.check_mode):
             stack = Stack(name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"])
-            with turns.held({item.identity: item.resource.entry for item in stack.items}, module.check_mode):
+            with turns.held({item.resource.place: item.resource.entry for item in stack.items}, module.check_mode):
                 _carried_out(stack, module.check_mode)
         result = stack.result()
         if stack.errors:

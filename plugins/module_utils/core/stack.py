@@ -32,10 +32,6 @@ class Item:
     state: State = ABSENT
     after: list[Item] = field(default_factory=list)
 
-    @property
-    def identity(self) -> Hashable:
-        return self.resource.place
-
     @cached_property
     def kept(self) -> dict[str, Any]:
         """Its options as the record has them."""
@@ -107,9 +103,9 @@ class Stack:
         for place, entry in enumerate(entries):
             try:
                 item = Item(self._resource(entry))
-                if item.identity in seen:
+                if item.resource.place in seen:
                     raise StrataError("is declared twice", hint="Merge the two entries", entry=item.resource.entry)
-                seen.add(item.identity)
+                seen.add(item.resource.place)
                 items.append(item)
             except StrataError as error:
                 error.entry = f"resources[{place}] {error.entry or ''}".strip()
@@ -200,7 +196,7 @@ class Stack:
 
     def _orphans(self) -> list[Item]:
         """What this stack made and no longer declares."""
-        declared = {item.identity for item in self.items}
+        declared = {item.resource.place for item in self.items}
         orphans = []
         for probe in self._probes():
             kind, engine = type(probe), self._engine(probe)
@@ -214,7 +210,7 @@ class Stack:
                     if gone.prunable(state):
                         orphans.append(Item(gone, engine, pruned=True, state=state))
         # By what the kind makes of a name, too.
-        orphans = [item for item in orphans if item.identity not in declared]
+        orphans = [item for item in orphans if item.resource.place not in declared]
         for item in orphans:
             try:
                 item.plan = item.resource.plan(item.state)

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Hashable, Iterator, Mapping
 
-from . import progress
+from . import command, progress
 from .errors import StrataError
 
 FOLDER = "/run/strata"
@@ -35,7 +35,7 @@ def folder() -> str:
         StrataError: There is no place for it, or somebody else has taken it.
     """
     user = os.geteuid()
-    places = [FOLDER] if user == 0 else [f"/run/user/{user}/strata", os.path.expanduser("~/.cache/strata")]
+    places = [FOLDER] if user == 0 else [f"{command.runtime(user)}/strata", os.path.expanduser("~/.cache/strata")]
     for place in places:
         with contextlib.suppress(OSError):
             os.makedirs(place, 0o755, exist_ok=True)

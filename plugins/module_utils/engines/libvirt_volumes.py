@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any
 
 
@@ -14,8 +15,8 @@ class NamedVolumes:
 
     api: Any
     connection: Any
-    _confined: bool | None = None
 
+    @cached_property
     def by_path(self) -> bool:
         """Whether a domain has to name the files of its volumes.
 
@@ -23,12 +24,10 @@ class NamedVolumes:
         that a pool and a name stand for: such a domain doesn't start (gitlab.com/libvirt/libvirt/-/issues/546, seen
         with libvirt 11.3).
         """
-        if self._confined is None:
-            try:
-                self._confined = self.connection.getSecurityModel()[0] == "apparmor"
-            except self.api.libvirtError:  # a driver that knows of no security
-                self._confined = False
-        return self._confined
+        try:
+            return bool(self.connection.getSecurityModel()[0] == "apparmor")
+        except self.api.libvirtError:  # a driver that knows of no security
+            return False
 
     def named_volume(self, pool: str, name: str, likely: Collection[str] = ()) -> str | None:
         """The path of a volume, as far as libvirt knows; None where there is none.
@@ -46,10 +45,13 @@ class NamedVolumes:
         except self.api.libvirtError:
             return None
 
+    @cached_property
+    def _folders(self) -> dict[str, str | None]:
+        return {}
+
     def _folder(self, pool: str) -> str | None:
         """Where a pool's volumes are; asked once."""
-        folders: dict[str, str | None] = self.__dict__.setdefault("_folders", {})
-        if pool not in folders:
+        if pool not in self._folders:
             root = ET.fromstring(self.connection.storagePoolLookupByName(pool).XMLDesc(0))
-            folders[pool] = root.findtext("target/path")
-        return folders[pool]
+            self._folders[pool] = root.findtext("target/path")
+        return self._folders[pool]

@@ -60,10 +60,10 @@ class Account:
 
     @property
     def runtime(self) -> str:
-        """The folder of what lives until the user's last process ends (pam_systemd(8))."""
+        """``command.runtime``, or where this process was told that it is."""
         given = os.environ.get("XDG_RUNTIME_DIR")
         mine = self.uid == os.geteuid() and given and os.access(given, os.W_OK)
-        return str(given) if mine else f"/run/user/{self.uid}"
+        return str(given) if mine else command.runtime(self.uid)
 
     @property
     def lingers(self) -> bool:

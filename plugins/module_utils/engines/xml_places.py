@@ -43,8 +43,7 @@ class Said(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._known:
-            place = self._places[name]
-            self._known[name] = place.get(self._root)
+            self._known[name] = self._places[name].get(self._root)
         return self._known[name]
 
     def __contains__(self, name: object) -> bool:
@@ -57,10 +56,10 @@ class Said(Mapping[str, Any]):
         return self[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._places, **self._known})
+        yield from {**self._places, **self._known}
 
     def __len__(self) -> int:
-        return len({**self._places, **self._known})
+        return len(self._places.keys() | self._known.keys())
 
 
 def entry(row: Iterable[Field], element: ET.Element) -> dict[str, Any]:

@@ -175,6 +175,12 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
     def _volumes(self) -> list[tuple[str, str]]:
         return [(row["pool"], row["volume"]) for row in self.spec.get("disks", ()) if "volume" in row]
 
+    @property
+    def _promised_volumes(self) -> set[str]:
+        """Those of its disks that come before it in its stack."""
+        promised = {name for sort, name in self.promised if sort == "libvirt_volume"}
+        return promised.intersection(f"{pool}/{volume}" for pool, volume in self._volumes())
+
     def needs(self) -> list[Thing]:
         nets = [row["network"] for row in self.spec.get("networks", ()) if "network" in row]
         volumes = [("libvirt_volume", f"{pool}/{volume}") for pool, volume in self._volumes()]
@@ -199,8 +205,7 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
         facts["no_volumes"] = [
             (pool, volume)
             for pool, volume in self._volumes()
-            if ("libvirt_volume", f"{pool}/{volume}") not in self.promised
-            and facts["volumes"][f"{pool}/{volume}"] is None
+            if facts["volumes"][f"{pool}/{volume}"] is None and f"{pool}/{volume}" not in self._promised_volumes
         ]
         if "os_variant" in self.spec:
             facts["system"] = systems.told(self.spec["os_variant"], state.config.get("os_variant"))
@@ -333,8 +338,7 @@ class LibvirtDomain(xml.DomainXml, RunningDomain):
     # Doing.
 
     def perform(self, engine: Host, step: str, plan: Plan) -> None:
-        made = [one for one in self._volumes() if ("libvirt_volume", "/".join(one)) in self.promised]
-        if made and engine.by_path():  # which were made meanwhile
+        if self._promised_volumes and engine.by_path:  # they were made meanwhile
             plan = self.plan(self.observe(engine, plan.state))
         super().perform(engine, step, plan)
 

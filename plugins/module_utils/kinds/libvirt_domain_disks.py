@@ -133,11 +133,11 @@ def found(engine: Any, volumes: Iterable[tuple[str, str]], state: State) -> dict
     for pool, name in volumes:
         word = f"{pool}/{name}"
         # One that runs keeps its disk as it was attached: by another name, it would be another one.
-        if word in running or (word in there and not engine.by_path()):
+        if word in running or (word in there and not engine.by_path):
             told[word] = word
         else:
             path = engine.named_volume(pool, name, there)
-            told[word] = path if path is None or (path.startswith("/") and engine.by_path()) else word
+            told[word] = path if path is None or (path.startswith("/") and engine.by_path) else word
     return told
 
 
