@@ -106,8 +106,8 @@ contained=(
     chroot cloud_init_seed connection docker_compose docker_container docker_container_exec docker_image
     docker_login docker_network docker_prune docker_swarm docker_volume examples libvirt_domain libvirt_network
     libvirt_nwfilter libvirt_pool libvirt_secret libvirt_volume libvirt_xml link namespace netns nspawn_image
-    overlay podman_compose podman_image podman_login podman_network podman_play podman_prune podman_secret
-    podman_volume probe qemu_image qemu_vm rootfs seccomp_profile troubleshoot
+    overlay podman_compose podman_container podman_image podman_login podman_network podman_play podman_pod
+    podman_prune podman_quadlet podman_secret podman_volume probe qemu_image qemu_vm rootfs seccomp_profile troubleshoot
 )
 
 # Whether a container on this machine can stand in for a lab host, and is worth it: root's, where lab hosts are emulated.

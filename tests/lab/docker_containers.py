@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from . import docker_api
+from . import cgroups, docker_api
 from .driver import run
 
 # busybox as PID 1 ignores SIGTERM: without STOPSIGNAL each stop would take ten seconds.
@@ -81,17 +81,14 @@ def look(name: str) -> dict | None:
         "Running": found["State"]["Running"],
         "PidsLimit": host["PidsLimit"] or None,
         "Mounts": sorted(mounts, key=lambda mount: mount["Target"]) or None,
-        "Kernel": _kernel(found),
+        "Kernel": kernel(found),
     }
 
 
-_FILES = ("cpu.max", "cpu.weight", "cpuset.cpus", "memory.max", "memory.swap.max", "memory.low", "pids.max")
-
-
-def _kernel(found: dict) -> dict | None:
+def kernel(found: dict) -> dict | None:
     """What the kernel holds it to, while it runs."""
-    group = Path(f"/sys/fs/cgroup/system.slice/docker-{found['Id']}.scope")
-    return {file: (group / file).read_text().strip() for file in _FILES} if group.is_dir() else None
+    state = found["State"]
+    return cgroups.limits(cgroups.group_of(state["Pid"])) if state["Running"] else None
 
 
 def differences(one: dict, other: dict) -> dict:

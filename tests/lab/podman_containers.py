@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import podman_api
-from .docker_containers import IMAGES, PAGES, tree
+from .docker_containers import IMAGES, PAGES, kernel, tree
 from .driver import run
 
 
@@ -25,7 +25,6 @@ RAISED = 1_048_576
 """What Podman raises the limits of files and processes to."""
 
 _CONFIG = ("Cmd", "Entrypoint", "User", "WorkingDir", "OpenStdin", "Tty", "StopSignal", "StopTimeout", "Healthcheck")
-_FILES = ("cpu.max", "cpu.weight", "cpuset.cpus", "memory.max", "memory.swap.max", "memory.low", "pids.max")
 
 
 def look(name: str, at: str = podman_api.SOCKET) -> dict | None:
@@ -51,22 +50,12 @@ def look(name: str, at: str = podman_api.SOCKET) -> dict | None:
         "BoundingCaps": sorted(found["BoundingCaps"] or ()),
         "Networks": sorted(found["NetworkSettings"].get("Networks") or ()),
         "Running": found["State"]["Running"],
-        "Kernel": _kernel(found),
+        "Kernel": kernel(found),
     }
 
 
 def _in_bytes(word: str) -> str:
     return f"size={int(word[5:-1]) << 20}" if re.fullmatch(r"size=\d+m", word) else word
-
-
-def _kernel(found: dict) -> dict | None:
-    """What the kernel holds it to, while it runs."""
-    path = found["State"].get("CgroupPath") or ""
-    group = Path(f"/sys/fs/cgroup{path}")
-    if not found["State"]["Running"] or not path or not group.is_dir():
-        return None
-    group = group / "container" if (group / "container").is_dir() else group
-    return {file: (group / file).read_text().strip() for file in _FILES if (group / file).exists()}
 
 
 def pid(name: str) -> int:

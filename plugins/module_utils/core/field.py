@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from .codec import TEXT, Codec
@@ -176,6 +177,34 @@ class Field:
         return {str(place) if key is None else key(row): row for place, row in enumerate(rows)}
 
 
+class Fields(tuple[Field, ...]):
+    """A table of Fields.
+
+    Few of a table's options are given, and many resources give the same ones: nobody goes through all of it for each.
+    """
+
+    @cached_property
+    def words(self) -> dict[str, Field]:
+        """The Fields by their names and their aliases."""
+        return {word: field for field in self for word in (field.name, *field.aliases)}
+
+    @cached_property
+    def _asked(self) -> dict[tuple[str, ...], tuple[Field, ...]]:
+        return {}
+
+    def of(self, names: Iterable[str]) -> tuple[Field, ...]:
+        """The Fields of some names, in the table's order; names of others are passed over."""
+        key = tuple(names)
+        if key not in self._asked:
+            self._asked[key] = tuple(field for field in self if field.name in key)
+        return self._asked[key]
+
+
+def table_of(fields: Iterable[Field]) -> Fields:
+    """Fields to be found by their words."""
+    return fields if isinstance(fields, Fields) else Fields(fields)
+
+
 def _recorded(row: Iterable[Field], entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of a record, in which secrets are not themselves: only that they were given counts."""
     row = tuple(row)
@@ -196,8 +225,9 @@ def _renewed(row: Iterable[Field], now: Mapping[str, Any], last: Mapping[str, An
     return renewed
 
 
-def table(*row: Field, key: Callable[[Mapping[str, Any]], str] | None = None) -> Codec:
+def table(*leaves: Field, key: Callable[[Mapping[str, Any]], str] | None = None) -> Codec:
     """A codec for a list of entries, each with Fields of its own, told apart by a natural key."""
+    row = Fields(leaves)
 
     def parse(entries: Any) -> tuple[dict[str, Any], ...]:
         rows = [decode(row, entry) for entry in entries]
@@ -212,8 +242,9 @@ def table(*row: Field, key: Callable[[Mapping[str, Any]], str] | None = None) ->
     return Codec(parse, "list", list, "dict", row=row, key=key)
 
 
-def structure(*row: Field) -> Codec:
+def structure(*leaves: Field) -> Codec:
     """A codec for one mapping with Fields of its own; leaves that aren't given aren't managed."""
+    row = Fields(leaves)
     return Codec(lambda entry: decode(row, entry), "dict", dict, row=row, single=True)
 
 
@@ -224,7 +255,8 @@ def arguments(fields: Iterable[Field]) -> dict[str, Any]:
 
 def decode(fields: Iterable[Field], options: Mapping[str, Any]) -> dict[str, Any]:
     """Canonical values of the options that were given; None and missing mean unmanaged."""
-    return {field.name: field.decode(options[field.name]) for field in fields if options.get(field.name) is not None}
+    given = [name for name, value in options.items() if value is not None]
+    return {field.name: field.decode(options[field.name]) for field in table_of(fields).of(given)}
 
 
 def encode(fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, Any]:

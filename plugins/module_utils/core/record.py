@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import files
-from .field import Field
+from .field import Field, table_of
 from .plan import hidden
 from .resource import Resource
 
@@ -49,19 +49,19 @@ def save(stack: str, resources: Mapping[str, Mapping[str, Any]], *, whole: bool 
 
 def names(resources: Mapping[str, Mapping[str, Any]], kind: type[Resource]) -> list[str]:
     """The names of one kind in a record."""
-    (identity,) = [field for field in kind.fields if field.name == kind.identity]
+    identity = kind.field(kind.identity)
     kept = [options for key, options in resources.items() if key.startswith(f"{kind.kind}/")]
     return [str(identity.decode(options[kind.identity])) for options in kept if kind.identity in options]
 
 
 def options(resource: Resource) -> dict[str, Any]:
     """A resource's options as they are kept."""
-    return _kept(resource.fields, resource.options)
+    return _kept(resource.table, resource.options)
 
 
 def _kept(fields: Iterable[Field], given: Mapping[str, Any]) -> dict[str, Any]:
-    known = {word: field for field in fields for word in (field.name, *field.aliases)}
-    return {name: _as_kept(known.get(name), value) for name, value in given.items()}
+    words = table_of(fields).words
+    return {name: _as_kept(words.get(name), value) for name, value in given.items()}
 
 
 def _as_kept(field: Field | None, value: Any) -> Any:

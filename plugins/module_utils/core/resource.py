@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 from .errors import StrataError
-from .field import Field, Role, arguments, decode, encode
+from .field import Field, Fields, Role, arguments, decode, encode
 from .plan import ABSENT, Change, Effect, Layer, Plan, State
 
 Thing = tuple[str, str]
@@ -27,6 +28,7 @@ class Resource:
     Class attributes:
         kind: The kind's name, as in ``strata.virt.<kind>``.
         fields: The options.
+        table: Them again, to be found by their words.
         identity: The option that tells a resource from its siblings.
         sample: A valid identity of nothing in particular, for asking an engine what it has.
         rank: Where it stands in a stack; lower ranks are applied first and removed last.
@@ -41,6 +43,7 @@ class Resource:
 
     kind: ClassVar[str]
     fields: ClassVar[tuple[Field, ...]]
+    table: ClassVar[Fields]
     identity: ClassVar[str] = "name"
     sample: ClassVar[str] = "probe"
     rank: ClassVar[int] = 50
@@ -53,14 +56,14 @@ class Resource:
     listed: ClassVar[bool] = True
     layered: ClassVar[bool] = False
     _presets: ClassVar[Mapping[str, Any]] = {}
-    _reached_by: ClassVar[tuple[str, ...]] = ()
+    _reached_by: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Find out once what every resource of the kind asks its table of Fields for."""
         super().__init_subclass__(**more)
-        fields = getattr(cls, "fields", ())
-        cls._presets = {field.name: field.given for field in fields if field.given is not None}
-        cls._reached_by = tuple(field.name for field in fields if field.role is Role.CONNECT)
+        cls.table = Fields(getattr(cls, "fields", ()))
+        cls._presets = {field.name: field.given for field in cls.table if field.given is not None}
+        cls._reached_by = {field.name: field.given for field in cls.table if field.role is Role.CONNECT}
 
     def __init__(
         self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
@@ -80,7 +83,7 @@ class Resource:
         self.applied = dict(applied or {})
         self.promised: frozenset[Thing] = frozenset()
         try:
-            self.spec = decode(self.fields, self.options)
+            self.spec = decode(self.table, self.options)
             self.check()
         except StrataError as error:
             raise error.at(f"{self.kind}/{self.options.get(self.identity)}") from None
@@ -214,8 +217,8 @@ class Resource:
     @classmethod
     def key(cls, options: Mapping[str, Any]) -> str:
         """What a record calls a resource: its entry, and how it is reached: names may be the same elsewhere."""
-        usual = {field.name: field.given for field in cls.fields if field.role is Role.CONNECT}
-        reached = [f"{name}={options[name]}" for name in usual if options.get(name) not in (None, usual[name])]
+        usual = cls._reached_by.items()
+        reached = [f"{name}={options[name]}" for name, given in usual if options.get(name) not in (None, given)]
         return " ".join([f"{cls.kind}/{options.get(cls.identity)}", *reached])
 
     @property
@@ -223,12 +226,16 @@ class Resource:
         """The status that the option ``state`` asks for."""
         return self.states[self.spec.get("state", next(iter(self.states)))]
 
-    @property
-    def declared(self) -> dict[str, Any]:
+    @cached_property
+    def declared(self) -> Mapping[str, Any]:
         """The settings that were given, and the defaults of those that only the owner's last run gave."""
+        return self.declare()
+
+    def declare(self) -> dict[str, Any]:
+        """What ``declared`` has."""
         values: dict[str, Any] = {}
-        for field in self.fields:
-            if (field.name not in self.spec and field.name not in self.applied) or field.role is not Role.SETTING:
+        for field in self.table.of([*self.spec, *self.applied]):
+            if field.role is not Role.SETTING:
                 continue
             now, last = self.spec.get(field.name), self.applied.get(field.name)
             if field.codec.partial and (now is not None or last is not None):
@@ -244,7 +251,7 @@ class Resource:
 
     @classmethod
     def field(cls, name: str) -> Field:
-        return next(field for field in cls.fields if field.name == name)
+        return cls.table.words[name]
 
     @classmethod
     def argument_spec(cls) -> dict[str, Any]:
@@ -295,8 +302,8 @@ class Resource:
         fresh = self.fresh_status
         target = self.target or fresh
         changes = [Change("state", "absent", target, Effect.CREATE)]
-        for field in self.fields:
-            if field.name in want and not (want[field.name] is None or want[field.name] == field.default):
+        for field in self.table.of(want):
+            if not (want[field.name] is None or want[field.name] == field.default):
                 changes += field.changes(None, want[field.name], Effect.CREATE, Layer.CONFIG)
         steps = ("create", *self._route(fresh, target))
         return Plan(tuple(changes), (), steps, state, want, target)
@@ -314,9 +321,7 @@ class Resource:
         target = self.target or state.status
         busy = state.status in self.busy
         keeps = self.keeps(state)
-        for field in self.fields:
-            if field.name not in want:
-                continue
+        for field in self.table.of(want):
             value, effect = want[field.name], field.effect
             cost = self._stored_cost(effect, busy)
             held = field.changes(state.config.get(field.name), value, cost, Layer.CONFIG)

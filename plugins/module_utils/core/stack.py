@@ -13,7 +13,7 @@ from typing import Any
 
 from . import record
 from .converge import carry_out, describe, verify
-from .entries import Entries, Kinds
+from .entries import Entry, Kinds, read_entries
 from .errors import Errors, StrataError
 from .field import Role
 from .plan import ABSENT, Plan, State
@@ -33,6 +33,11 @@ class Item:
     after: list[Item] = field(default_factory=list)
 
     @cached_property
+    def key(self) -> str:
+        """What the record calls it."""
+        return self.resource.key(self.resource.options)
+
+    @cached_property
     def kept(self) -> dict[str, Any]:
         """Its options as the record has them."""
         return record.options(self.resource)
@@ -49,10 +54,6 @@ class Item:
 def _reach(resource: Resource) -> Hashable:
     """What is read together: a kind, on one engine."""
     return type(resource), resource.connection(resource.spec)
-
-
-def _key(item: Item) -> str:
-    return item.resource.key(item.resource.options)
 
 
 class Stack:
@@ -87,10 +88,10 @@ class Stack:
         self.parallel = parallel
         kept = record.load(name)
         self.record, self.lost = kept or {}, kept is None
+        self.stored = self.record
         self.unreached: set[str] = set()
         self.engines: dict[Hashable, Any] = {}
         self.found: dict[Hashable, dict[str, State]] = {}
-        self.entries = Entries(kinds, self.known)
         self.items = self._validated(entries)
         self._tie()
 
@@ -100,7 +101,7 @@ class Stack:
         items: list[Item] = []
         errors: list[StrataError] = []
         seen: set[Hashable] = set()
-        for place, entry in enumerate(entries):
+        for place, entry in enumerate(read_entries(entries, self.kinds, self.known)):
             try:
                 item = Item(self._resource(entry))
                 if item.resource.place in seen:
@@ -114,8 +115,10 @@ class Stack:
             raise Errors(errors)
         return items
 
-    def _resource(self, entry: Mapping[str, Any]) -> Resource:
-        kind, given = self.entries.read(entry)
+    def _resource(self, entry: Entry | StrataError) -> Resource:
+        if isinstance(entry, StrataError):
+            raise entry
+        _word, kind, given = entry
         # An entry is a whole declaration: what it gave last time and gives no more goes back to its default.
         return kind(given, owner=self.name, applied=self.record.get(kind.key(given)))
 
@@ -310,20 +313,24 @@ class Stack:
         ahead = dict(self.record)
         for item in self.items:
             if not item.pruned:
-                key = _key(item)
-                ahead[key] = {**self.record.get(key, {}), **item.kept}
-        record.save(self.name, ahead)
+                ahead[item.key] = {**self.record.get(item.key, {}), **item.kept}
+        self._save(ahead)
 
     def _settle(self) -> None:
         settled = {
-            _key(item): item.kept if item.error is None else {**self.record.get(_key(item), {}), **item.kept}
+            item.key: item.kept if item.error is None else {**self.record.get(item.key, {}), **item.kept}
             for item in self.items
             if not item.pruned or item.error is not None
         }
         # What is no longer declared stays this stack's, until a run prunes it.
         stays = {key: kept for key, kept in self.record.items() if key.partition("/")[0] in self.unreached}
         settled = {**(stays if self.prune else self.record), **settled}
-        record.save(self.name, settled, whole=self.prune and not self.unreached)
+        self._save(settled, whole=self.prune and not self.unreached)
+
+    def _save(self, resources: dict[str, dict[str, Any]], *, whole: bool = False) -> None:
+        if resources != self.stored or not resources:
+            record.save(self.name, resources, whole=whole)
+            self.stored = resources
 
     # The result.
 

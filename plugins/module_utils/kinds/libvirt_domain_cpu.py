@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.codec import BOOL, INT, LINE, MAP, TEXT, Codec, parse_size, show_size
 from ..core.errors import StrataError
-from ..core.field import Field, decode, structure, table
+from ..core.field import Field, Fields, decode, structure, table
 from ..core.limits import NUMBERS, numbers
 from ..core.plan import Change, Effect, State
 from ..engines.domain_places import Cpu, Elements, HugePages, IoThreads, Named, Topology
@@ -17,7 +17,7 @@ from ..engines.domain_xml import Flag, Leaf
 from ..engines.xml_places import Group, Sole, on_off, yes
 from .libvirt_domain_fields import GUEST_MEMORY, at_least_one, not_negative, word
 
-TOPOLOGY = tuple(
+TOPOLOGY = Fields(
     Field(level, INT, given=1, check=at_least_one) for level in ("sockets", "dies", "clusters", "cores", "threads")
 )
 _FLAT = {level.name: 1 for level in TOPOLOGY}

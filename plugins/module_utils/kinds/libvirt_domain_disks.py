@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.codec import BOOL, INT, LINE, PATH, TEXT, TEXTS, Codec
 from ..core.errors import StrataError
-from ..core.field import Field, decode, structure
+from ..core.field import Field, Fields, decode, structure
 from ..core.plan import Change, Effect, State
 from ..core.resource import Thing
 from ..engines import domain_devices, qcow2
@@ -27,7 +27,7 @@ REMOTE = (
     Field("name", LINE),
     Field("hosts", TEXTS),
 )
-IOTUNE = tuple(
+IOTUNE = Fields(
     Field(f"{whose}_{what}_sec{most}", INT, Leaf(f"{whose}_{what}_sec{most}", read=int, absent=0), check=not_negative)
     for most in ("", "_max")
     for what in ("bytes", "iops")

@@ -146,9 +146,8 @@ class DomainXml(FromXml, StoredXml):
         covered = set(LEAVES.given(alone))
         return {*covered, *(path.rpartition("@")[0] for path in covered), "name", "uuid"} - {""}
 
-    @property
-    def declared(self) -> dict[str, Any]:
-        values = super().declared
+    def declare(self) -> dict[str, Any]:
+        values = super().declare()
         if self.returned and "xml" in values:
             values["xml"] = {path: text for path, text in values["xml"].items() if path not in self.returned}
         return values

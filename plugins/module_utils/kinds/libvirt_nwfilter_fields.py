@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.codec import BOOL, INT, LINE, TEXT, Codec
 from ..core.errors import StrataError
-from ..core.field import Field, decode
+from ..core.field import Field, Fields, decode
 
 Row = Mapping[str, Any]
 Reader = Callable[[str], str]
@@ -285,7 +285,7 @@ def _rule(given: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-RULES = Codec(lambda rows: tuple(_rule(row) for row in rows), "list", list, "dict", row=RULE)
+RULES = Codec(lambda rows: tuple(_rule(row) for row in rows), "list", list, "dict", row=Fields(RULE))
 
 
 @dataclass(frozen=True)

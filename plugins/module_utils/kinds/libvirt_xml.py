@@ -125,9 +125,8 @@ class FromXml(Resource):
         covered = set(self.field("xml").at.get(alone))
         return {*covered, *(path.rpartition("@")[0] for path in covered), self.named, "uuid"}
 
-    @property
-    def declared(self) -> dict[str, Any]:
-        values = super().declared
+    def declare(self) -> dict[str, Any]:
+        values = super().declare()
         if "xml" in values:
             texts = [one["xml"] for one in (self.options, self.applied) if one.get("xml")]
             covered = set().union(*map(self.covered, texts))

@@ -43,7 +43,6 @@ MACHINES = (
     "lxc",
     "netns",
     "nspawn",
-    "podman",
     "rootfs",
     "stack",
     "systemd",
@@ -70,6 +69,11 @@ def called(task: dict) -> tuple[str, dict]:
 
 def looks_only(door: str) -> bool:
     return door.endswith("_info") or door == "stack_export"
+
+
+def needs_a_machine(door: str, options: dict) -> bool:
+    """Whether a container can't stand in for one: it has no network from which a plain user's could have its routes."""
+    return door.startswith(MACHINES) or "user_scope" in options
 
 
 def takes_away(options: dict) -> bool:

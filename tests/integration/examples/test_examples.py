@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.examples.documented import ENGINES, GUESTS, MACHINES, WORKLOADS, declarations, looks, takes_away
+from tests.integration.examples.documented import (
+    ENGINES,
+    GUESTS,
+    WORKLOADS,
+    declarations,
+    looks,
+    needs_a_machine,
+    takes_away,
+)
 from tests.lab.driver import UTILS, call, run
 
 HOST = Path(__file__).with_name("host.sh")
@@ -21,7 +29,7 @@ HOST = Path(__file__).with_name("host.sh")
 def of_each(examples: Iterable[tuple[str, str, dict]]):
     cases = [
         pytest.param(
-            door, options, id=f"{door}: {task}", marks=[pytest.mark.machine] if door.startswith(MACHINES) else []
+            door, options, id=f"{door}: {task}", marks=[pytest.mark.machine] if needs_a_machine(door, options) else []
         )
         for door, task, options in examples
     ]

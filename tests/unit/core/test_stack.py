@@ -39,7 +39,7 @@ def _parse_key(value):
 
 
 DOORS = table(
-    Field("name", LINE),
+    Field("name", LINE, required=True),
     Field("key", Codec(_parse_key), secret=True),
     Field("wood", LINE, default="pine"),
     key=lambda row: str(row["name"]),
@@ -351,6 +351,7 @@ def test_secrets_are_kept_as_hashes(tmp_path):
         ({"thing": {"name": "a", "shape": "round"}}, "thing/a.*shape"),
         ({"thing": {"name": "a", "doors": [{"name": "x", "wod": "oak"}]}}, "thing/a.*doors.wod.*key, name, wood"),
         ({"thing": {"name": "a", "doors": ["x"]}}, "thing/a.*doors"),
+        ({"thing": {"name": "a", "doors": [{"name": "x"}, {"wood": "oak"}]}}, "thing/a: missing.*: name.*doors"),
         ({"thing": {"name": "a", "memory": "12X"}}, "thing/a: memory: is no size"),
         ({"thing": {"name": ""}}, "name: must not be empty"),
         ({"thing": {"name": "a/b"}}, "name: is no valid name"),
@@ -364,8 +365,9 @@ def test_secrets_are_kept_as_hashes(tmp_path):
 )
 def test_a_bad_entry_is_named_and_nothing_is_read(entry, words):
     with pytest.raises(StrataError, match=words) as refused:
-        stack({"thing": {"name": "good"}}, entry)
+        stack({"thing": {"name": "good", "doors": [{"name": "x"}]}}, entry)
     assert "resources[1]" in str(refused.value)
+    assert "resources[0]" not in str(refused.value), "what is right was blamed, too"
     assert ENGINE.reads == 0
 
 
@@ -383,10 +385,18 @@ def test_two_entries_for_the_same_thing():
 
 
 def test_every_bad_entry_is_named_at_once():
+    odd = {"thing": {"name": "a", "shape": "round"}}
     with pytest.raises(StrataError) as refused:
-        stack({"thing": {"name": ""}}, {"thong": {}})
-    assert "resources[0]" in str(refused.value)
-    assert "resources[1]" in str(refused.value)
+        stack({"thing": {"name": ""}}, {"thong": {}}, odd, {"thing": {"name": "b"}}, odd)
+    named = [place for place in range(5) if f"resources[{place}]" in str(refused.value)]
+    assert named == [0, 1, 2, 4]
+
+
+def test_an_entry_stays_as_it_was_given():
+    given = {"thing": {"name": "a", "memory": "1G", "doors": [{"name": "x"}]}}
+    before = json.dumps(given)
+    stack(given)
+    assert json.dumps(given) == before
 
 
 def test_names_that_nobody_declares_are_passed_over():

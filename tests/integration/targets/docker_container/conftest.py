@@ -16,14 +16,10 @@ def _images():
     make_images()
 
 
-# Which of these tests need a machine of their own: what they look at are files of cgroup v2.
-LOOK_AT_CONTROL_GROUPS = {
-    "test_create_change_and_absent",
-    "test_drift_is_seen_and_repaired",
-    "test_killed_anywhere_it_converges_again",
+# Which of these tests need a machine of their own: what Docker does there is what control groups of version 2 can.
+OF_VERSION_2 = {
     "test_the_example_is_what_docker_run_makes_by_hand",
     "test_a_dropped_profile_goes_as_a_whole",
-    "test_the_old_one_is_back_if_the_new_one_fails",
     "test_every_option_is_what_docker_run_makes_by_hand",
     "test_dropped_options_go_back",
     "test_what_control_groups_of_version_2_do_not_have_is_refused",
@@ -32,5 +28,5 @@ LOOK_AT_CONTROL_GROUPS = {
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.parent == Path(__file__).parent and item.originalname in LOOK_AT_CONTROL_GROUPS:
+        if item.path.parent == Path(__file__).parent and item.originalname in OF_VERSION_2:
             item.add_marker(pytest.mark.machine)

@@ -93,7 +93,6 @@ def test_a_project_from_nothing_to_nothing():
     assert podman_api.ask(f"/images/{NAME}-web/json") is None
 
 
-@pytest.mark.machine  # Podman runs nothing where control groups are of version 1
 def test_what_podman_refuses_is_told():
     broken = {"services": {"web": {"image": "localhost/web:1.0", "command": ["/nowhere"], "network_mode": "none"}}}
     with pytest.raises(Failed, match="/nowhere"):
@@ -102,7 +101,7 @@ def test_what_podman_refuses_is_told():
         call("podman_compose", {"project_name": NAME, "definition": broken, "user_scope": "nobody-there"})
 
 
-@pytest.mark.machine
+@pytest.mark.machine  # the network of a plain user takes the host's routes, and a container of the lab's image has none
 def test_of_a_plain_user_who_is_not_logged_in():
     with account(USER) as uid:
         run("systemctl", "start", f"user@{uid}.service")

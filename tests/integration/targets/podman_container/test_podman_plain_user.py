@@ -48,6 +48,7 @@ def served() -> str:
     raise AssertionError("nothing is served")
 
 
+@pytest.mark.machine  # the network of a plain user takes the host's routes, and a container of the lab's image has none
 def test_the_example_runs_as_written(uid):
     linger, runtime = Path(f"/var/lib/systemd/linger/{USER}"), Path(f"/run/user/{uid}")
     forecast = call_as("root", "podman_container", EXAMPLE, check=True)  # in a process of its own, which has an end

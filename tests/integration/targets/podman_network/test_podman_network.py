@@ -101,7 +101,6 @@ class TestPodmanNetwork(Convergence):
         finally:
             podman_api.remove(USER)
 
-    @pytest.mark.machine  # Podman runs nothing where control groups are of version 1
     def test_what_runs_on_it_goes_on_while_it_changes(self):
         name = self.case.name
         self.apply(self.case.a)

@@ -174,7 +174,6 @@ def serving(words: str, **container) -> list[dict]:
     return found
 
 
-@pytest.mark.machine  # Podman runs nothing where control groups are of version 1
 def test_what_runs_is_replaced_with_a_way_back(tmp_path):
     def apply(definition=None, **more) -> dict:
         spec = {"name": "strata-serves", **({} if definition is None else {"definition": definition}), **more}
@@ -207,7 +206,7 @@ def test_what_runs_is_replaced_with_a_way_back(tmp_path):
     assert not [one for one in podman_api.ask("/volumes/json") if one["Name"].startswith("strata-serves")]
 
 
-@pytest.mark.machine
+@pytest.mark.machine  # the network of a plain user takes the host's routes, and a container of the lab's image has none
 def test_of_a_plain_user_who_is_not_logged_in():
     run("useradd", "--create-home", USER)
     uid = pwd.getpwnam(USER).pw_uid

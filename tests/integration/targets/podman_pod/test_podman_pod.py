@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.lab import podman_api
+from tests.lab import cgroups, podman_api
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, call, run
 from tests.lab.podman_containers import make_images
@@ -32,13 +31,13 @@ def look(name: str) -> dict | None:
     found = podman_api.ask(f"/pods/{name}/json")
     if found is None:
         return None
-    memory = Path(f"/sys/fs/cgroup/{found['CgroupPath']}/memory.max")
+    limits = cgroups.limits(found["CgroupPath"])
     return {
         "State": found["State"],
         "Hostname": found["Hostname"],
         "Labels": {key: value for key, value in found["Labels"].items() if not key.startswith("strata.")},
         "Ports": json.loads(json.dumps(found["InfraConfig"]["PortBindings"]).replace(port(name), "ITS OWN")),
-        "Memory": memory.read_text().strip() if memory.exists() else None,
+        "Memory": limits and limits["memory.max"],
         "Exit": found["ExitPolicy"],
     }
 

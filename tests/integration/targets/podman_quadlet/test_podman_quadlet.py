@@ -167,6 +167,7 @@ class TestPodmanQuadlet(Convergence):
         assert not (FOLDER / "strata-test-net.network").exists()
 
 
+@pytest.mark.machine  # the network of a plain user takes the host's routes, and a container of the lab's image has none
 def test_of_a_plain_user_who_is_not_logged_in():
     with account(USER) as uid:
         run("systemctl", "start", f"user@{uid}.service")

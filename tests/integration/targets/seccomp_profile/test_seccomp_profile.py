@@ -109,7 +109,7 @@ def outcome(*argv: str) -> str:
 
 
 # Podman's runtime wants control groups of version 2.
-@pytest.mark.parametrize("engine", ["docker", pytest.param("podman", marks=pytest.mark.machine)])
+@pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_a_container_is_refused(engine):
     profile = make(TOP / f"{engine}.json", base="docker-default", **NO_FOLDERS)
     options = ("--rm", "--network=none", f"--security-opt=seccomp={profile}")
