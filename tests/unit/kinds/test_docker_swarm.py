@@ -210,6 +210,21 @@ def test_a_node_by_its_hosts_name():
         plan(daemon, DockerNode({"name": "lab2", "availability": "active"}))
 
 
+def test_a_host_that_left_and_joined_again_is_the_node_that_is_up():
+    left = {**NODE, "ID": "a-left", "Status": {"State": "down"}}
+    again = {**NODE, "ID": "z-left", "Status": {"State": "down"}}
+    daemon = Daemon(nodes=[left, NODE, again])
+    told = DockerNode.read_many(daemon, None)
+    assert {name: state.facts["id"] for name, state in told.items()} == {
+        "lab1": NODE["ID"],
+        "a-left": "a-left",
+        "z-left": "z-left",
+    }
+    resource = DockerNode({"name": "a-left", "state": "absent"})
+    resource.remove(daemon, plan(daemon, resource))
+    assert daemon.told == [("remove_object", "nodes", "a-left", False)]
+
+
 # Services.
 
 

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +94,40 @@ class TestFaults(Harness):
         self.sees({"Running": True})
         assert look(self.name)["Healthcheck"]["Test"] == SLOW["test"], "the new one could prove itself after all"
         assert leftovers() == []
+
+    def test_the_engine_is_upgraded_while_one_is_replaced(self, tmp_path):
+        """By a program of another version, as its package does it: a new file, and a restart."""
+        newer, unit = tmp_path / "dockerd", Path("/run/systemd/system/docker.service.d/strata-newer.conf")
+        program = Path(shutil.which("dockerd") or "").read_bytes()
+        version = docker_api.ask("/version")["Version"].encode()
+        other = version[:-1] + bytes([version[-1] ^ 1])
+        newer.write_bytes(program.replace(version, other))
+        newer.chmod(0o755)
+
+        def upgrade() -> None:
+            unit.parent.mkdir(parents=True, exist_ok=True)
+            started_by = run("systemctl", "show", "--property=ExecStart", "--value", "docker")
+            words = re.search(r"argv\[\]=\S+ (.*?) ;", started_by)[1]
+            unit.write_text(f"[Service]\nExecStart=\nExecStart={newer} {words}\n")
+            run("systemctl", "daemon-reload")
+            run("systemctl", "restart", "docker")
+
+        self.apply(ALONE)
+        try:
+            said = self.meanwhile({**ALONE, "healthcheck": SLOW}, upgrade)
+            assert "so the old one is back and runs" in said or "the Docker daemon does not answer" in said, said
+            assert docker_api.ask("/version")["Version"] == other.decode()
+            self.foretold(ALONE)
+            self.sees({"Running": True, "Healthcheck": None})
+            self.unchanged(ALONE)
+            assert leftovers() == []
+        finally:
+            unit.unlink(missing_ok=True)
+            run("systemctl", "daemon-reload")
+            run("systemctl", "restart", "docker")
+        assert docker_api.ask("/version")["Version"] == version.decode()
+        self.foretold(ALONE)
+        self.sees({"Running": True})
 
     def test_what_replaces_it_was_taken_away_by_somebody(self):
         self.apply(ALONE)
