@@ -88,6 +88,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play import Play
 from ansible.plugins.callback import CallbackBase
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.plugins.loader import connection_loader
 from ansible.utils.context_objects import CLIArgs
 from ansible.vars.manager import VariableManager
 
@@ -166,6 +167,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Add the guests of the hosts that are there already."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        # Tasks run in forks of this process. What each would read for itself, and that takes longer than a command in a
+        # guest, is read here: Ansible does so with the connections of its own alone (executor/playbook_executor.py).
+        connection_loader.get(CONNECTION, class_only=True)
         key, uses = self.get_cache_key(path), self.get_option("cache")
         hosts, variables = self._hosts()
         told = self._cache.get(key) if uses and cache else None

@@ -21,8 +21,8 @@ requirements:
 options:
   name:
     description:
-      - The node, by its host's name, or by its ID. A host that left and joined again is listed twice; its name is that of
-        the node that is up.
+      - The node, by its host's name, or by its ID.
+      - A host that left and joined again is listed twice. Its name is that of the node that is up.
     type: str
     required: true
   state:

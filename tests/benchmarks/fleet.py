@@ -6,7 +6,7 @@
     fleet.py --folder FOLDER guests HOST       a task in a guest, and the same on its host over the same SSH
     fleet.py --folder FOLDER inventory HOST…   the inventory of guests beside the task that it is made of
 
-The last two want hosts of the lab. scripts/bench makes the surroundings.
+The last two want hosts of the lab, or of the inventory that is given. scripts/bench makes the surroundings.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from statistics import median
 
 from bench import Bench, Failed, seconds, verdict
 
 HERE = Path(__file__).resolve().parent
-CONNECTION = HERE.parent / "integration" / "connection"
+GUESTS_OF_TESTS = HERE.parent / "integration" / "connection" / "guests.sh"
 LAB = Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state"), "strata/lab/inventory.yml")
 
 HOSTS, FORKS = 200, (5, 10, 20, 50)
@@ -66,7 +66,7 @@ def book(bench: Bench, hosts: str, tasks: list[dict]) -> str:
 # Many hosts.
 
 
-def local(bench: Bench, _hosts: list[str]) -> None:
+def local(bench: Bench, _asked: argparse.Namespace) -> None:
     folder = bench.folder / "hosts"
     (folder / "group_vars").mkdir(parents=True)
     names = [f"host{number:03}" for number in range(HOSTS)]
@@ -106,45 +106,54 @@ def local(bench: Bench, _hosts: list[str]) -> None:
 # Into guests.
 
 
-def guests(bench: Bench, hosts: list[str]) -> None:
-    (carrier,) = hosts
-    inventories = ("-i", str(CONNECTION / "inventory.yml"), "-i", str(LAB))
-    given = ("-e", f"carrier={carrier}", "-e", f"carrier_engines='{' '.join(BY_HAND)}'")
+def guests(bench: Bench, asked: argparse.Namespace) -> None:
+    (carrier,) = asked.hosts
+    hand = {engine: words for engine, words in BY_HAND.items() if engine in asked.engines}
+    folder = "/var/tmp/strata-guests"
+    login = json.loads(run(bench, "ansible-inventory", "-i", str(asked.inventory), "--host", carrier)[1])
+    names = {engine: f"{folder}/a 'tree'" if engine == "chroot" else f"strata-{engine}" for engine in hand}
+    into = {
+        engine: {**login, "ansible_connection": "strata.virt.guest", "strata_engine": engine, "strata_guest": name}
+        for engine, name in names.items()
+    }
+    hosts_file, guests_file = bench.folder / "hosts.yml", bench.folder / "guests.yml"
+    hosts_file.write_text(json.dumps({"all": {"hosts": {carrier: login, **into}}}))
+    # As beside every inventory of guests: their connection is read once, and not by each task.
+    guests_file.write_text(json.dumps({"plugin": "strata.virt.guests", "hosts": "all:!all"}))
+    inventories = ("-i", str(hosts_file), "-i", str(guests_file))
     ssh = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=600s", "ANSIBLE_PIPELINING": "1"}
-    script = CONNECTION / "guests.sh"
 
     def on_carrier(words: str) -> None:
-        argv = ("ansible", *inventories, *given, carrier, "-m", "ansible.builtin.script", "-a", f"{script} {words}")
+        argv = ("ansible", *inventories, carrier, "-m", "ansible.builtin.script", "-a", f"{GUESTS_OF_TESTS} {words}")
         run(bench, *argv, **ssh)
 
     def once(target: str, task: dict, times: int) -> float:
-        argv = ("ansible-playbook", *inventories, *given, book(bench, target, [task] * times))
+        argv = ("ansible-playbook", *inventories, book(bench, target, [task] * times))
         return run(bench, *argv, **ssh)[0]
 
     def takes(target: str, task: dict, times: int) -> float:
         """The seconds of one task: what more of them take, without the playbook's start and end."""
         return (once(target, task, 1 + times) - once(target, task, 1)) / times
 
-    folder = "/var/tmp/strata-guests"  # as the inventory has it
     bench.says(f"guests on {carrier}")
-    on_carrier(f"up {folder} {' '.join(BY_HAND)}")
+    on_carrier(f"up {folder} {' '.join(hand)}")
     try:
-        by_hand = [(carrier, {"ansible.builtin.raw": words}) for words in BY_HAND.values()]
-        for name, task, times, beside in (("a raw command", RAW, 10, by_hand), ("a module", MODULE, 4, [])):
+        by_hand = [(carrier, {"ansible.builtin.raw": words}) for words in hand.values()]
+        for name, task, times, beside in (("a raw command", RAW, 40, by_hand), ("a module", MODULE, 10, [])):
             turns = []
             for turn in range(TURNS):  # in turns, so that what disturbs one disturbs all
                 bench.says(f"{name}: turn {turn + 1}")
-                asked = [(carrier, task), *((engine, task) for engine in BY_HAND), *beside]
-                turns.append([takes(target, one, times) for target, one in asked])
-            report(name, [median(column) for column in zip(*turns)])
+                tasks = [(carrier, task), *((engine, task) for engine in hand), *beside]
+                turns.append([takes(target, one, times) for target, one in tasks])
+            report(name, hand, [median(column) for column in zip(*turns)])
     finally:
         on_carrier(f"down {folder}")
 
 
-def report(name: str, took: list[float]) -> None:
+def report(name: str, engines: Collection[str], took: list[float]) -> None:
     """Seconds on the host, in each guest, and, where that was measured, by hand."""
-    host, inside, by_hand = took[0], took[1 : 1 + len(BY_HAND)], took[1 + len(BY_HAND) :]
-    rows = dict(zip(BY_HAND, zip(inside, by_hand or [0.0] * len(inside))))
+    host, inside, by_hand = took[0], took[1 : 1 + len(engines)], took[1 + len(engines) :]
+    rows = dict(zip(engines, zip(inside, by_hand or [0.0] * len(inside))))
     print(f"\n{name + ', over SSH':<24}{'seconds':>10}{'to the host':>14}{'by hand' if by_hand else '':>12}")
     print(f"  {'on the host':<22}{seconds(host):>10}{1:>13.2f}x")
     for engine, (value, hand) in rows.items():
@@ -159,11 +168,11 @@ def report(name: str, took: list[float]) -> None:
 # The inventory.
 
 
-def inventory(bench: Bench, hosts: list[str]) -> None:
-    pattern = ",".join(hosts)
+def inventory(bench: Bench, asked: argparse.Namespace) -> None:
+    pattern = ",".join(asked.hosts)
     source = bench.folder / "guests.yml"
     source.write_text(json.dumps({"plugin": "strata.virt.guests", "hosts": pattern}))
-    lab = ("-i", str(LAB))
+    lab = ("-i", str(asked.inventory))
     turns = []
     for turn in range(TURNS):
         bench.says(f"the guests of {pattern}: turn {turn + 1}")
@@ -210,17 +219,23 @@ def parsing(folder: Path) -> float:
     return median(took)
 
 
-SUBJECTS: dict[str, Callable[[Bench, list[str]], None]] = {"local": local, "guests": guests, "inventory": inventory}
+SUBJECTS: dict[str, Callable[[Bench, argparse.Namespace], None]] = {
+    "local": local,
+    "guests": guests,
+    "inventory": inventory,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder, for this run alone")
     parser.add_argument("subject", choices=SUBJECTS, help="what is measured")
-    parser.add_argument("hosts", nargs="*", help="hosts of the lab")
+    parser.add_argument("hosts", nargs="*", help="hosts of the inventory")
+    parser.add_argument("--inventory", type=Path, default=LAB, help="the lab's, unless another is named")
+    parser.add_argument("--engines", nargs="+", choices=BY_HAND, default=list(BY_HAND), help="into whose guests")
     options = parser.parse_args()
     try:
-        SUBJECTS[options.subject](Bench(options.folder, 0), options.hosts)
+        SUBJECTS[options.subject](Bench(options.folder, 0), options)
     except Failed as error:
         print(error, file=sys.stderr)
         return 1

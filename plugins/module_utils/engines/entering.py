@@ -13,7 +13,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from . import agent, libvirt
+from . import agent
+from .libvirt_uri import DEFAULT as LIBVIRT
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ROOT = "root"
@@ -135,8 +136,8 @@ WAYS = {
         switches=True,
     ),
     "libvirt": Way(
-        f'virsh --connect {libvirt.DEFAULT} domstate "$guest"',
-        f'exec python3 -c \'{agent.SCRIPT}\' {libvirt.DEFAULT} "$guest" {PATH} "$@"',
+        f'virsh --connect {LIBVIRT} domstate "$guest"',
+        f'exec python3 -c \'{agent.SCRIPT}\' {LIBVIRT} "$guest" {PATH} "$@"',
         most=agent.MOST_WRITTEN,
         talks=False,
     ),

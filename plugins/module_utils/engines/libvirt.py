@@ -29,7 +29,6 @@ class Domain:
     autostart: bool
 
 
-DEFAULT = "qemu:///system"
 _AGAIN = "What runs goes on without it. Run it again once libvirt is up: it goes on from here"
 
 _WAYS_OUT = {

@@ -17,7 +17,8 @@ from ..core.plan import Change, Effect, Plan, State
 from ..core.resource import Thing
 from ..engines import domain_xml
 from ..engines.domain_xml import MEMORY, VCPUS, ConsoleLog, Leaf, Now
-from ..engines.libvirt import DEFAULT, Domain, Host
+from ..engines.libvirt import Domain, Host
+from ..engines.libvirt_uri import DEFAULT
 from . import libvirt_domain_cpu as cpus
 from . import libvirt_domain_devices as devices
 from . import libvirt_domain_disks as disks

@@ -16,8 +16,8 @@ from ..core.field import Field, Role, structure, table
 from ..core.plan import Change, Effect, Layer, Plan, State
 from ..engines import domain_xml
 from ..engines.domain_xml import Leaf
-from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_networks import Networks
+from ..engines.libvirt_uri import DEFAULT
 from ..engines.network_values import Attributes
 from ..engines.network_xml import SKELETON, Forward, Interfaces, Ip, Options, Ranges, Rows, Tags, family
 from ..engines.xml_leaves import Leaves

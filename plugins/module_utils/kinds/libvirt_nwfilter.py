@@ -17,8 +17,8 @@ from ..core.plan import Effect, Plan, State
 from ..core.resource import Thing
 from ..engines import domain_xml
 from ..engines.domain_xml import Leaf
-from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_filters import OWN, Filters
+from ..engines.libvirt_uri import DEFAULT
 from ..engines.xml_leaves import Leaves
 from . import libvirt_nwfilter_fields as words
 from . import libvirt_xml

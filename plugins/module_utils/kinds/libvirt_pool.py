@@ -17,8 +17,8 @@ from ..core.field import Field, Role, structure
 from ..core.plan import Effect, Plan, State
 from ..core.resource import Thing
 from ..engines.domain_xml import Leaf
-from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import FOLDERS, Pools
+from ..engines.libvirt_uri import DEFAULT
 from ..engines.network_values import Attributes
 from ..engines.network_xml import Names
 from ..engines.pool_xml import Hosts, MountOptions

@@ -19,8 +19,8 @@ from ..core.fingerprint import fingerprint
 from ..core.plan import ABSENT, Effect, Plan, State
 from ..engines import domain_xml
 from ..engines.domain_xml import Leaf
-from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_secrets import USAGES, Secret, Secrets
+from ..engines.libvirt_uri import DEFAULT
 from ..engines.xml_leaves import Leaves
 from ..engines.xml_places import yes, yes_no
 from . import libvirt_xml

@@ -18,8 +18,8 @@ from ..core.plan import Change, Effect, Plan, State
 from ..core.resource import Thing
 from ..engines import archives, domain_xml
 from ..engines.domain_xml import Leaf
-from ..engines.libvirt import DEFAULT
 from ..engines.libvirt_storage import Pool, Pools, Volume
+from ..engines.libvirt_uri import DEFAULT
 from ..engines.xml_leaves import Leaves
 from . import libvirt_volume_sources as sources
 from . import libvirt_xml

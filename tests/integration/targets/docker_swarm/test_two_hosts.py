@@ -58,7 +58,7 @@ def _two_daemons():
 def _swarm(_two_daemons):
     begun = call("docker_swarm", {"advertise_addr": HERE, "join_tokens": True})
     spec = {**ON, "advertise_addr": THERE, "remote_addrs": [f"{HERE}:2377"]}
-    with pytest.raises(Failed, match="join_token"):
+    with pytest.raises(Failed, match="invalid join token"):
         call("docker_swarm", {**spec, "join_token": "SWMTKN-1-none"})
     spec["join_token"] = begun["join_tokens"]["worker"]
     assert call("docker_swarm", spec, check=True)["changed"]
