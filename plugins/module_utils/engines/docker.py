@@ -190,6 +190,16 @@ class Docker:
             self._info = self._do(lambda client: client.info())
         return self._info
 
+    @property
+    def works_for_others(self) -> bool:
+        """Whether it is a worker of a swarm.
+
+        A network of the swarm comes to it with the first container there that is on it, and goes with the last one
+        (moby: daemon/cluster/networks.go, AttachNetwork).
+        """
+        member = self.info().get("Swarm") or {}
+        return member.get("LocalNodeState") == "active" and not member.get("ControlAvailable")
+
     def create(self, name: str, body: Document, platform: str | None = None) -> tuple[str, list[str]]:
         """Create a container, and return its ID and what the daemon leaves out of what it was told.
 

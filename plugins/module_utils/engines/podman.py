@@ -63,6 +63,7 @@ class Podman:
     """
 
     program = "podman"
+    works_for_others = False  # it has no swarms
 
     def __init__(self, user: str | None = None, url: str | None = None) -> None:
         self.service = podman_service.reach(user, url)

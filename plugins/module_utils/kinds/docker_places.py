@@ -39,6 +39,8 @@ def refuse_missing(resource: Resource, family: str, engine: Docker, state: State
     unknown = {name for name in declared if (f"{family}_network", name) not in resource.promised} - there
     if unknown:
         unknown -= {network["Name"] for network in engine.networks()}
+    if unknown and engine.works_for_others:
+        return  # a manager has it; if not, starting the container tells
     for name in sorted(unknown):
         raise StrataError(
             "is not on this host",

@@ -114,6 +114,28 @@ def test_what_is_carried_gives_way_to_what_is_declared(daemon):
 # Networks.
 
 
+@pytest.mark.parametrize(
+    ("member", "worker"),
+    [
+        ({"LocalNodeState": "active", "ControlAvailable": False}, True),
+        ({"LocalNodeState": "active", "ControlAvailable": True}, False),
+        ({"LocalNodeState": "inactive", "ControlAvailable": False}, False),
+        (None, False),
+    ],
+)
+def test_a_worker_of_a_swarm_gets_networks_from_its_manager(Daemon, member, worker):
+    daemon = Daemon()
+    daemon.networks = list
+    told = {**daemon.info(), "Swarm": member}
+    asked = SimpleNamespace(info=lambda: told)
+    daemon.works_for_others = docker.Docker.works_for_others.fget(asked)
+    if worker:
+        assert planned(daemon, networks=[{"name": "back"}]).want["networks"] == ({"name": "back"},)
+    else:
+        with pytest.raises(StrataError, match=r"networks: is not on this host.*docker_network"):
+            planned(daemon, networks=[{"name": "back"}])
+
+
 def test_networks_and_their_mode_agree(Daemon):
     daemon = Daemon()
     daemon.networks = lambda: [{"Name": "front"}]

@@ -116,7 +116,6 @@ def test_a_service_runs_on_both_and_not_on_one_that_is_drained():
     spec = {
         "name": "strata-both",
         "image": "web:1.0",
-        "resolve_image": "never",
         "mode": "global",
         "mounts": [{"type": "tmpfs", "target": "/scratch"}],
     }
