@@ -15,8 +15,11 @@ from ..core.errors import StrataError
 from ..core.field import Field, Role
 from ..core.plan import Change, Effect, Plan, State
 from ..core.resource import Resource, Thing
+from ..core.waiting import until
 from ..engines import docker_networks as words
 from ..engines.docker import OURS, OWNER, Docker, Document, container_name
+
+_LETS_GO = 60.0  # seconds
 
 PREVIOUS = ".strata-previous"
 """What holds the configuration of a network, and of its containers on it, while it is made anew."""
@@ -321,7 +324,7 @@ class Network(Resource):
         engine.create_network({"Name": self.name + PREVIOUS, "ConfigOnly": True, "Labels": held})
         for container in kept:
             engine.disconnect(document["Id"], container)
-        engine.remove_network(document["Id"])
+        self._take_away(engine, document)
         self._make(engine, self._body(old, plan.want), old)
         self._reconnect(engine)
         self._connect(engine, plan)
@@ -354,7 +357,15 @@ class Network(Resource):
             raise self._in_use(users)
         for name in users:
             engine.disconnect(network["Id"], name)
+        self._take_away(engine, network)
+
+    @staticmethod
+    def _take_away(engine: Docker, network: Document) -> None:
+        """Remove it. A swarm lets go of a network once its tasks on it are gone, and says that it is removed before."""
         engine.remove_network(network["Id"])
+        if network.get("Scope") == "swarm":
+            gone = network["Id"]
+            until(lambda: all(one["Id"] != gone for one in engine.networks()), "the swarm to let go of it", _LETS_GO)
 
     @classmethod
     def _untouchable(cls, network: Document) -> str | None:

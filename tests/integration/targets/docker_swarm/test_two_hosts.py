@@ -41,8 +41,9 @@ def _two_daemons():
         daemon = ["dockerd", "--host", SOCKET, "--containerd-namespace", NAME]
         daemon += [f"--{word}={PLACE}/{word}" for word in ("data-root", "exec-root", "pidfile")]
         named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', NAME, *daemon]
-        netns = f"--property=NetworkNamespacePath=/run/netns/{NAME}"
-        run("systemd-run", "--quiet", "--collect", f"--unit={NAME}", "--property=Type=notify", netns, *named)
+        # Not NetworkNamespacePath=, which hides its mounts from the containerd that it shares with the other one.
+        there = ["nsenter", f"--net=/run/netns/{NAME}", *named]
+        run("systemd-run", "--quiet", "--collect", f"--unit={NAME}", "--property=Type=notify", *there)
         run("sh", "-c", f"docker save busybox:latest web:1.0 | docker --host {SOCKET} load --quiet")
         yield
     finally:
