@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.docker_containers import make_images
+from tests.lab.docker_containers import PAGES, make_images
 from tests.lab.driver import Failed, call, run
 
 pytestmark = pytest.mark.machine  # the kernel's module vxlan
@@ -83,7 +83,12 @@ def test_containers_of_both_find_each_other_on_an_overlay_network():
         "attachable": True,
         "ipam_config": [{"subnet": "10.99.0.0/24"}],
     }
-    web = {"name": "strata-web", "image": "web:1.0", "networks": [{"name": "strata-back", "aliases": ["site"]}]}
+    web = {
+        "name": "strata-web",
+        "image": "web:1.0",
+        "networks": [{"name": "strata-back", "aliases": ["site"]}],
+        "volumes": [f"{PAGES}:{PAGES}:ro"],
+    }
     asks = {
         **ON,
         "name": "strata-asks",
