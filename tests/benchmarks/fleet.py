@@ -109,7 +109,7 @@ def local(bench: Bench, _asked: argparse.Namespace) -> None:
 def guests(bench: Bench, asked: argparse.Namespace) -> None:
     (carrier,) = asked.hosts
     hand = {engine: words for engine, words in BY_HAND.items() if engine in asked.engines}
-    folder = "/var/tmp/strata-guests"
+    folder = "/var/tmp/strata-guests"  # guests.sh names what it makes there
     login = json.loads(run(bench, "ansible-inventory", "-i", str(asked.inventory), "--host", carrier)[1])
     names = {engine: f"{folder}/a 'tree'" if engine == "chroot" else f"strata-{engine}" for engine in hand}
     into = {

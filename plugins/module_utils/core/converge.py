@@ -28,8 +28,8 @@ def report(kind: type[Resource], name: str, state: State) -> dict[str, Any]:
         "facts": dict(state.facts),
     }
     if state.live is not None:
-        fields = {field.name: field for field in kind.fields}
-        shown["running"] = {key: fields[key].show(value) for key, value in state.live.items() if key in fields}
+        words = kind.table.words
+        shown["running"] = {key: words[key].show(value) for key, value in state.live.items() if key in words}
     return shown
 
 

@@ -14,7 +14,7 @@ from ..core.field import Field, Role
 from ..core.plan import Effect, Plan, State
 from ..engines.docker import Document
 from ..engines.docker_networks import OPTIONS
-from ..engines.docker_swarm import INACTIVE, DockerSwarm
+from ..engines.docker_swarm import DockerSwarm
 from ..engines.swarm_at import mapping, place
 from .swarm_object import HOST, SwarmObject
 
@@ -34,20 +34,17 @@ class DockerNode(SwarmObject):
     )
 
     @classmethod
-    def read_many(cls, engine: DockerSwarm, names: Iterable[str] | None) -> dict[str, State]:
+    def called(cls, objects: Iterable[Document], *, once: bool) -> dict[str, Document]:
         """By their hosts' names, or by their IDs.
 
         A host that left and joined again is listed twice. Its name is that of the node that is up; another one is known
         by its ID alone.
         """
-        if engine.membership()["LocalNodeState"] == INACTIVE:
-            return {}
-        nodes = sorted(engine.objects(cls.sort), key=lambda node: (node["Status"]["State"] == "ready", node["ID"]))
+        nodes = sorted(objects, key=lambda node: (node["Status"]["State"] == "ready", node["ID"]))
         ids = {str(node["ID"]): node for node in nodes}
         hosts = {str(node["Description"]["Hostname"]): node for node in nodes}
         others = {identity: node for identity, node in ids.items() if node not in hosts.values()}
-        found = {**others, **hosts} if names is None else {**ids, **hosts}
-        return {name: cls.state(engine, found[name]) for name in (found if names is None else {*names} & {*found})}
+        return {**(others if once else ids), **hosts}
 
     @classmethod
     def facts(cls, engine: DockerSwarm, found: Document) -> dict[str, Any]:

@@ -48,10 +48,15 @@ class SwarmObject(Resource):
         return str(found["Spec"]["Name"])
 
     @classmethod
+    def called(cls, objects: Iterable[Document], *, once: bool) -> dict[str, Document]:
+        """Them by what they are called; with ``once``, each by one name alone."""
+        return {cls.named(one): one for one in objects}
+
+    @classmethod
     def read_many(cls, engine: DockerSwarm, names: Iterable[str] | None) -> dict[str, State]:
         if engine.membership()["LocalNodeState"] == INACTIVE:
             return {}
-        found = {cls.named(one): one for one in engine.objects(cls.sort)}
+        found = cls.called(engine.objects(cls.sort), once=names is None)
         asked = found if names is None else {*names} & {*found}
         return {name: cls.state(engine, found[name]) for name in asked}
 

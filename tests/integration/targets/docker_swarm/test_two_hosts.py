@@ -52,6 +52,8 @@ def _two_daemons():
         run("systemctl", "stop", NAME, check=False)
         run("ip", "link", "delete", "strata-cable", check=False)
         run("ip", "netns", "delete", NAME, check=False)
+        # Of a daemon that never started there is nothing, and of one that was killed there may be mounts, which go with
+        # the host: neither is to stand before what went wrong.
         shutil.rmtree(PLACE, ignore_errors=True)
 
 

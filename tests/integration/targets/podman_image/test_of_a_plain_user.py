@@ -75,12 +75,9 @@ def test_images_lists_networks_volumes_and_secrets():
                 again = call_as(USER, "podman_image", KINDS["podman_image"][1])
                 assert again["changed"] is False, "by that user, it is the same"
                 assert stack("root", gone=True)["changed"]
-                assert seen(at) == {**NOTHING, "others": ["strata-data"]}, (
-                    "what is in a volume only goes when it is said"
-                )
-                assert call_as("root", "podman_volume", {"name": "strata-data", "user_scope": USER, "state": "absent"})[
-                    "changed"
-                ]
+                assert seen(at) == {**NOTHING, "others": ["strata-data"]}, "data only goes when it is said"
+                gone = {"name": "strata-data", "user_scope": USER, "state": "absent"}
+                assert call_as("root", "podman_volume", gone)["changed"]
                 assert seen(at) == NOTHING
     finally:
         shutil.rmtree(CONTEXT)

@@ -108,7 +108,6 @@ def outcome(*argv: str) -> str:
     return done.stdout + done.stderr if done.returncode else "done"
 
 
-# Podman's runtime wants control groups of version 2.
 @pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_a_container_is_refused(engine):
     profile = make(TOP / f"{engine}.json", base="docker-default", **NO_FOLDERS)
