@@ -17,33 +17,18 @@ description:
     the new one, the old one is back, with its containers.
   - What a task doesn't name is carried over to the new network, the subnets that the daemon chose, too.
 extends_documentation_fragment:
+  - strata.virt.network
   - strata.virt.over_docker
   - strata.virt.converges
 requirements:
   - Docker 20.10 or newer
   - The Python library C(docker) on the managed host (python3-docker)
 options:
-  name:
-    description:
-      - The network.
-    type: str
-    required: true
-    aliases: [network_name]
-  state:
-    description:
-      - V(present) makes and repairs it, V(absent) removes it.
-    type: str
-    choices: [present, absent]
-    default: present
   driver:
     description:
       - What makes the network, V(bridge), V(macvlan), V(ipvlan), V(overlay) (only within a swarm) or a plugin.
     type: str
     default: bridge
-  driver_options:
-    description:
-      - Options of the driver, such as C(parent) of V(macvlan), the link that it sits on. Others stay as they are.
-    type: dict
   ipam_driver:
     description:
       - What gives out the addresses.
@@ -76,14 +61,6 @@ options:
         description:
           - Addresses that are taken by others, by name.
         type: dict
-  enable_ipv6:
-    description:
-      - Whether containers get IPv6 addresses.
-    type: bool
-  internal:
-    description:
-      - Whether the network leads nowhere else.
-    type: bool
   attachable:
     description:
       - Whether containers that belong to no service may join a network of a swarm.
@@ -97,10 +74,6 @@ options:
       - How far it reaches; that of the driver where it is not given.
     type: str
     choices: [local, global, swarm]
-  labels:
-    description:
-      - Labels to set. Others stay as they are.
-    type: dict
   connected:
     description:
       - The containers on it, by name or ID; others are taken off, unless O(appends=true). Where it is not given, nobody
@@ -110,25 +83,6 @@ options:
     type: list
     elements: str
     aliases: [containers]
-  appends:
-    description:
-      - Whether containers that O(connected) doesn't name may stay on it.
-    type: bool
-    default: false
-    aliases: [incremental]
-  force:
-    description:
-      - With O(state=absent), containers are taken off first. Without it, a network that has any is refused.
-      - With O(state=present), the same as O(recreate=always).
-    type: bool
-    default: false
-  recreate:
-    description:
-      - Whether it is made anew. V(if_needed) does so for changes, V(never) tells of them in RV(restart_required), and
-        V(always) makes it anew even if nothing changed.
-    type: str
-    choices: [never, if_needed, always]
-    default: if_needed
 notes:
   - A run that was cut short leaves at most a network named C(NAME.strata-previous), which only holds what is to be put
     back. The next run recognises it, tells of it and clears it up.

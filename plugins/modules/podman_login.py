@@ -15,6 +15,7 @@ description:
   - New credentials are shown to the registry before they are kept, in check mode, too. Where they are refused, those
     that are there stay.
 extends_documentation_fragment:
+  - strata.virt.login
   - strata.virt.converges
 requirements:
   - Podman on the managed host (podman); no Python library
@@ -25,26 +26,6 @@ options:
     type: str
     required: true
     aliases: [registry, url]
-  state:
-    description:
-      - V(present) logs in, V(absent) logs out.
-    type: str
-    choices: [present, absent]
-    default: present
-  username:
-    description:
-      - Who logs in. Required where nobody is logged in yet, or somebody else is.
-    type: str
-  password:
-    description:
-      - The password, or a token in its place. Not given, it is not compared.
-    type: str
-  reauthorize:
-    description:
-      - Whether the registry is asked on every run if it still takes what is kept. If not, the task fails.
-    type: bool
-    default: false
-    aliases: [reauth]
   user_scope:
     description:
       - Whose Podman it is. Not given, that of the user who runs the module, whom C(become_user) may change.

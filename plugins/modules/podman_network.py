@@ -17,30 +17,15 @@ description:
     the new one, the old one is back, with its containers.
   - What a task doesn't name is carried over to the new network, the subnets that Podman chose, too.
 extends_documentation_fragment:
+  - strata.virt.network
   - strata.virt.over_podman
   - strata.virt.converges
 options:
-  name:
-    description:
-      - The network.
-    type: str
-    required: true
-    aliases: [network_name]
-  state:
-    description:
-      - V(present) makes and repairs it, V(absent) removes it.
-    type: str
-    choices: [present, absent]
-    default: present
   driver:
     description:
       - What makes the network, V(bridge), V(macvlan), V(ipvlan) or a plugin.
     type: str
     default: bridge
-  driver_options:
-    description:
-      - Options of the driver, such as C(parent) of V(macvlan), the link that it sits on. Others stay as they are.
-    type: dict
   ipam_driver:
     description:
       - What gives out the addresses, V(host-local), V(dhcp) or V(none).
@@ -69,22 +54,10 @@ options:
         description:
           - An error, since Podman reserves none. Leave them out of O(ipam_config[].iprange).
         type: dict
-  enable_ipv6:
-    description:
-      - Whether containers get IPv6 addresses.
-    type: bool
-  internal:
-    description:
-      - Whether the network leads nowhere else.
-    type: bool
   dns_enabled:
     description:
       - Whether containers on it find each other by name.
     type: bool
-  labels:
-    description:
-      - Labels to set. Others stay as they are.
-    type: dict
   connected:
     description:
       - The containers on it, by name or ID; others are taken off, unless O(appends=true). Where it is not given,
@@ -95,25 +68,6 @@ options:
     type: list
     elements: str
     aliases: [containers]
-  appends:
-    description:
-      - Whether containers that O(connected) doesn't name may stay on it.
-    type: bool
-    default: false
-    aliases: [incremental]
-  force:
-    description:
-      - With O(state=absent), containers are taken off first. Without it, a network that has any is refused.
-      - With O(state=present), the same as O(recreate=always).
-    type: bool
-    default: false
-  recreate:
-    description:
-      - Whether it is made anew. V(if_needed) does so for changes, V(never) tells of them in RV(restart_required), and
-        V(always) makes it anew even if nothing changed.
-    type: str
-    choices: [never, if_needed, always]
-    default: if_needed
 notes:
   - A run that was cut short leaves at most a network named C(NAME.strata-previous), which only holds what is to be
     put

@@ -51,8 +51,9 @@ def documented(door: str) -> dict:
     text = yaml.safe_load(module.DOCUMENTATION)
     options: dict = {}
     for name in text.get("extends_documentation_fragment", ()):
-        fragment = importlib.import_module(f"{BASE}.doc_fragments.{name.rsplit('.', 1)[1]}")
-        options.update(yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION).get("options") or {})
+        file, _, part = name.removeprefix("strata.virt.").partition(".")
+        fragment = importlib.import_module(f"{BASE}.doc_fragments.{file}").ModuleDocFragment
+        options.update(yaml.safe_load(getattr(fragment, part.upper() or "DOCUMENTATION")).get("options") or {})
     options.update(text.get("options") or {})
     return options
 
