@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO
 
 from . import command
@@ -16,6 +16,7 @@ VARIABLE = "STRATA_PROGRESS"
 """The environment variable that names the file; without it, nobody is listening."""
 
 _LAST_LINES = 30
+_LAST_WORDS = 12
 _ERRORS = ("E: ", "Err:", "error:")
 
 
@@ -28,6 +29,21 @@ def say(text: str) -> None:
                 file.write(text + "\n")
         except OSError:
             pass
+
+
+def failed(what: str, wrong: str, said: Sequence[str], ways_out: Iterable[tuple[str, str]]) -> StrataError:
+    """Of something that takes long: why it failed, and its last words.
+
+    Args:
+        what: What was done.
+        wrong: What is said of why it failed.
+        said: What it said until then, line by line.
+        ways_out: What helps where a part, in lower case, is in any of that.
+    """
+    words = "; ".join(said[-_LAST_WORDS:])
+    last = f"; its last words: {words}" if words else ""
+    message = f"{what} failed: {' '.join(wrong.split()).rstrip('.')}{last}"
+    return StrataError(message, hint=next((way for part, way in ways_out if part in message.lower()), None))
 
 
 def run(

@@ -358,6 +358,11 @@ def _left_out(answer: Document) -> list[str]:
 
 
 NO_ROOM = ("no space left on device", "Make room: docker_prune takes away what nothing uses")
+FOREIGN = (
+    "exec format error",
+    "A step runs a program for another processor: the package qemu-user-static lets the kernel do that (binfmt_misc)",
+)
+"""What an image is built with, and a way out: a part of what an engine says in lower case, and what helps."""
 
 _WAYS_OUT = (
     NO_ROOM,

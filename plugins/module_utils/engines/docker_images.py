@@ -11,16 +11,16 @@ from typing import IO, Any
 
 from ..core import files, progress
 from ..core.errors import StrataError
-from .docker import NO_ROOM, Docker, Document
+from .docker import FOREIGN, NO_ROOM, Docker, Document
 from .docker_build import parts
 
-_LAST_LINES = 12
 _WAYS_OUT = (
     (
-        "requires BuildKit",
+        "requires buildkit",
         "Install docker-buildx-plugin from Docker, or the package docker-buildx, and let build.builder be",
     ),
     NO_ROOM,
+    FOREIGN,
 )
 
 
@@ -172,11 +172,8 @@ class DockerImages(Docker):
 
 
 def failed(what: str, wrong: str, said: Sequence[str]) -> StrataError:
-    """Of something that takes long: why it failed, and its last words."""
-    words = "; ".join(said[-_LAST_LINES:])
-    last = f"; its last words: {words}" if words else ""
-    hint = next((way for part, way in _WAYS_OUT if part in wrong), None)
-    return StrataError(f"{what} failed: {wrong.strip().rstrip('.')}{last}", hint=hint)
+    """Of something that a Docker daemon or buildx does long: why it failed, its last words, and what helps."""
+    return progress.failed(what, wrong, said, _WAYS_OUT)
 
 
 def _amount(layers: dict[str, tuple[int, int]], event: Document) -> str | None:

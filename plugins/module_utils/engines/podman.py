@@ -22,7 +22,7 @@ from ..core import progress
 from ..core.errors import StrataError
 from ..core.waiting import until
 from . import podman_networks, podman_service, podman_spec, podman_words
-from .docker import OWNER
+from .docker import FOREIGN, OWNER
 
 OLDEST = (5, 0)
 """Since this version an inspected container tells its entry point word by word (Podman 5.0.0, release notes)."""
@@ -31,7 +31,6 @@ _API = "/v5.0.0/libpod"
 _TIMEOUT = 300.0  # seconds; a stop takes as long as the container's own stop timeout says
 _FEW = 60  # names in one filter; more of them are cheaper told from the whole list
 _SETTLES = 1.0  # seconds in which a program that can't run has left again
-_LAST_LINES = 12
 _REMOVAL = 60.0  # seconds that a removal which somebody else began may take
 
 Document = Mapping[str, Any]
@@ -320,10 +319,7 @@ class Podman:
         for line in answer:
             event = json.loads(line) if line.strip() else {}
             if event.get("error"):
-                words = "; ".join(said[-_LAST_LINES:])
-                last = f"; its last words: {words}" if words else ""
-                failed = f"{what} failed: {' '.join(str(event['error']).split()).rstrip('.')}{last}"
-                raise StrataError(failed, hint=_FOREIGN if "exec format error" in failed.lower() else None)
+                raise progress.failed(what, str(event["error"]), said, (FOREIGN,))
             if (event.get("stream") or "").strip():
                 said.append(event["stream"].strip())
                 progress.say(f"{what}: {said[-1]}")
@@ -351,9 +347,6 @@ def _frames(said: bytes) -> Iterator[bytes]:
         place += 8 + length
 
 
-_FOREIGN = (
-    "A step runs a program for another processor: the package qemu-user-static lets the kernel do that (binfmt_misc)"
-)
 _WAYS_OUT = (
     ("address already in use", "Another program or container has that port: ss -ltnup shows which"),
     ("is already in use", "Another container took the name meanwhile: run again"),

@@ -34,6 +34,8 @@ import() {
         --change 'CMD ["/bin/sh", "-c", "while :; do sleep 3600; done"]' /srv/lab/busybox.tar localhost/myweb:1.0
 }
 import env
+# What is loaded from an archive may run where what stores it doesn't.
+[ -e /srv/mysite.tar ] || podman save --quiet --output /srv/mysite.tar localhost/myweb:1.0
 systemctl start "user@$deploy.service"
 cd /
 import setpriv --reuid "$deploy" --regid "$deploy" --init-groups env HOME=/home/deploy USER=deploy LOGNAME=deploy \

@@ -293,7 +293,9 @@ class TestCgroup(Convergence):
                 (way / "cgroup.subtree_control").write_text("-hugetlb")
 
     def test_below_another_delegated_group(self):
-        run("systemd-run", "--quiet", "--unit=strata-test-other", "--property=Delegate=yes", "sleep", "62")
+        # Until it is executed, a process of systemd's moves itself into the unit's group, also out of another.
+        started = ["--property=Type=exec", "--property=Delegate=yes"]
+        run("systemd-run", "--quiet", "--unit=strata-test-other", *started, "sleep", "62")
         parent = MOUNT / "system.slice/strata-test-other.service"
         try:
             spec = {"name": "x", "parent": str(parent), "pids_limit": 5}
