@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import time
@@ -48,10 +49,18 @@ class Registry:
     def _reached(self) -> str:
         return f"127.0.0.1{self.address}" if self.address.startswith(":") else self.address
 
-    def digest(self, repository: str, tag: str) -> str | None:
-        """The digest of what it has under a tag; None where it has nothing."""
+    def digest(self, repository: str, tag: str, login: str = "") -> str | None:
+        """The digest of what it has under a tag; None where it has nothing, or nothing to tell who asks.
+
+        Args:
+            repository: As in the image's reference.
+            tag: Likewise.
+            login: Who asks, as ``user:password``.
+        """
         asked = urllib.request.Request(f"http://{self._reached}/v2/{repository}/manifests/{tag}", method="HEAD")
         asked.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
+        if login:
+            asked.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
         try:
             with urllib.request.urlopen(asked, timeout=30) as answer:
                 return answer.headers["Docker-Content-Digest"]

@@ -29,6 +29,7 @@ class Resource:
         kind: The kind's name, as in ``strata.virt.<kind>``.
         fields: The options.
         table: Them again, to be found by their words.
+        reached_by: The options that tell where its engine is, with their defaults.
         identity: The option that tells a resource from its siblings.
         sample: A valid identity of nothing in particular, for asking an engine what it has.
         rank: Where it stands in a stack; lower ranks are applied first and removed last.
@@ -55,15 +56,15 @@ class Resource:
     busy: ClassVar[frozenset[str]] = frozenset({"running"})
     listed: ClassVar[bool] = True
     layered: ClassVar[bool] = False
+    reached_by: ClassVar[Mapping[str, Any]] = {}
     _presets: ClassVar[Mapping[str, Any]] = {}
-    _reached_by: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Find out once what every resource of the kind asks its table of Fields for."""
         super().__init_subclass__(**more)
         cls.table = Fields(getattr(cls, "fields", ()))
         cls._presets = {field.name: field.given for field in cls.table if field.given is not None}
-        cls._reached_by = {field.name: field.given for field in cls.table if field.role is Role.CONNECT}
+        cls.reached_by = {field.name: field.given for field in cls.table if field.role is Role.CONNECT}
 
     def __init__(
         self, options: Mapping[str, Any], *, owner: str = "", applied: Mapping[str, Any] | None = None
@@ -103,7 +104,7 @@ class Resource:
     @classmethod
     def connection(cls, spec: Mapping[str, Any]) -> Hashable:
         """What tells the engines of two resources apart (a URI, a path); resources that share it share one."""
-        return tuple(map(spec.get, cls._reached_by))
+        return tuple(map(spec.get, cls.reached_by))
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Any:
@@ -217,7 +218,7 @@ class Resource:
     @classmethod
     def key(cls, options: Mapping[str, Any]) -> str:
         """What a record calls a resource: its entry, and how it is reached: names may be the same elsewhere."""
-        usual = cls._reached_by.items()
+        usual = cls.reached_by.items()
         reached = [f"{name}={options[name]}" for name, given in usual if options.get(name) not in (None, given)]
         return " ".join([f"{cls.kind}/{options.get(cls.identity)}", *reached])
 

@@ -15,7 +15,6 @@ from . import record
 from .converge import carry_out, describe, verify
 from .entries import Entry, Kinds, read_entries
 from .errors import Errors, StrataError
-from .field import Role
 from .plan import ABSENT, Plan, State
 from .resource import Resource, Thing
 
@@ -233,8 +232,7 @@ class Stack:
             kind = self.kinds(word)
             if kind is None:
                 continue
-            connect = {field.name for field in kind.fields if field.role is Role.CONNECT}
-            reach = {name: options[name] for name in sorted(connect) if options.get(name) is not None}
+            reach = {name: options[name] for name in kind.reached_by if options.get(name) is not None}
             if (kind, str(reach)) in seen:
                 continue
             seen.add((kind, str(reach)))

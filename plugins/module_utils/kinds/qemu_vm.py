@@ -92,7 +92,7 @@ class QemuVm(Resource):
 
     @classmethod
     def _canonical(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        fields = {field.name: field for field in cls.fields}
+        fields = cls.table.words
         return {name: fields[name].decode(value) for name, value in options.items() if name in fields}
 
     @classmethod

@@ -150,7 +150,7 @@ class Rootfs(Resource):
         if entry is None or entry.get("kind", cls.kind) != cls.kind:
             return State("present")
         try:
-            fields = {field.name: field for field in cls.fields}
+            fields = cls.table.words
             options = {name: fields[name].decode(value) for name, value in entry["options"].items()}
         except (AttributeError, KeyError, StrataError):
             options = {}

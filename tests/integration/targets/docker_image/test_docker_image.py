@@ -19,7 +19,7 @@ import pytest
 from tests.lab.contexts import context
 from tests.lab.convergence import Case, Convergence
 from tests.lab.docker_images import CONTEXTS, inspect, look
-from tests.lab.driver import Failed, run
+from tests.lab.driver import Failed, call, run
 from tests.lab.registry import DEPLOY_AND_CI, Registry
 
 REGISTRY, REFUSING = "127.0.0.1:5017", "127.0.0.1:5018"
@@ -237,6 +237,28 @@ class TestDockerImage(Built):
             with pytest.raises(Failed, match="connection refused"):
                 self.apply(spec, name)
         assert self.apply({**self.case.a, "repository": [there]})["changed"] is False, "what could be done is done"
+        self.apply({"state": "absent"}, there)
+
+    def test_pushed_and_pulled_by_who_is_logged_in(self, tmp_path):
+        there = f"{REFUSING}/team/web:1"
+        pushed = {**self.case.a, "repository": [there], "push": True}
+        login = {"registry_url": REFUSING, "username": "deploy", "password": "correct horse"}
+        with Registry(tmp_path, REFUSING, DEPLOY_AND_CI) as registry:
+            call("docker_login", login)
+            try:
+                self.foretold(pushed)
+                self.unchanged(pushed)
+                assert registry.digest("team/web", "1") is None
+                assert registry.digest("team/web", "1", "deploy:correct horse")
+                image = inspect(self.name)["Id"]
+                for name in (there, self.name):
+                    self.apply({"state": "absent"}, name)
+                assert self.apply({}, there)["changed"]
+                assert inspect(there)["Id"] == image
+            finally:
+                call("docker_login", {"registry_url": REFUSING, "state": "absent"})
+            with pytest.raises(Failed, match="no basic auth credentials"):
+                self.apply({"force_source": True}, there)
         self.apply({"state": "absent"}, there)
 
     def test_two_builds_at_the_same_time(self):

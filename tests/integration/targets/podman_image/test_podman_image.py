@@ -15,7 +15,7 @@ import pytest
 from tests.lab import podman_api
 from tests.lab.contexts import context
 from tests.lab.convergence import Case, Convergence
-from tests.lab.driver import Failed, run
+from tests.lab.driver import Failed, call, run
 from tests.lab.registry import DEPLOY_AND_CI, Registry
 
 CONTEXTS = Path("/var/tmp/strata-podman-image")
@@ -199,6 +199,28 @@ class TestPodmanImage(Convergence):
         for spec, name in tried:
             with pytest.raises(Failed, match="connection refused"):
                 self.apply(spec, name)
+        self.apply({"state": "absent"}, there)
+
+    def test_pushed_and_pulled_by_who_is_logged_in(self, tmp_path):
+        lax, there = {"tls_verify": False}, f"{REFUSING}/team/web:1"
+        pushed = {**self.case.a, **lax, "repository": [there], "push": True}
+        login = {"registry": REFUSING, "username": "deploy", "password": "correct horse", **lax}
+        with Registry(tmp_path, REFUSING, DEPLOY_AND_CI) as registry:
+            call("podman_login", login)
+            try:
+                self.foretold(pushed)
+                self.unchanged(pushed)
+                assert registry.digest("team/web", "1") is None
+                assert registry.digest("team/web", "1", "deploy:correct horse")
+                image = inspect(f"localhost/{self.name}")["Id"]
+                for name in (there, self.name):
+                    self.apply({"state": "absent"}, name)
+                assert self.apply(lax, there)["changed"]
+                assert inspect(there)["Id"] == image
+            finally:
+                call("podman_login", {"registry": REFUSING, "state": "absent"})
+            with pytest.raises(Failed, match=r"authentication required|unauthorized"):
+                self.apply({**lax, "force_source": True}, there)
         self.apply({"state": "absent"}, there)
 
     def test_two_builds_at_the_same_time(self):
