@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +27,9 @@ _NAME = "strata-test"
 
 
 def program(folder: Path) -> None:
-    """Write it into a folder: to a kernel that is of another processor it is nothing else."""
+    """Write one into a folder: to a kernel that is of another processor it is nothing else. No cache knows it."""
     path = folder / "program"
-    path.write_bytes(_HEAD + _SCRIPT)
+    path.write_bytes(_HEAD + _SCRIPT + f"# {uuid.uuid4()}\n".encode())
     path.chmod(0o755)
 
 

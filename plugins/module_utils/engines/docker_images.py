@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
@@ -14,6 +15,8 @@ from ..core.errors import StrataError
 from .docker import FOREIGN, NO_ROOM, Docker, Document
 from .docker_build import parts
 
+# What a step says as an error is red (moby, pkg/streamformatter).
+_COLOUR = re.compile(r"\x1b\[\d*m")
 _WAYS_OUT = (
     (
         "requires buildkit",
@@ -157,10 +160,10 @@ class DockerImages(Docker):
             for event in start(client):
                 if "error" in event:
                     return str(event["error"])
-                line = str(event.get("stream") or "").strip()
-                if line:
-                    said.append(line)
-                    progress.say(f"{what}: {line}")
+                for line in _COLOUR.sub("", str(event.get("stream") or "")).split("\n"):
+                    if line.strip():
+                        said.append(line.strip())
+                        progress.say(f"{what}: {said[-1]}")
                 told = _amount(layers, event)
                 if told:
                     progress.say(f"{what}: {told}")
