@@ -20,8 +20,9 @@ def account(name: str) -> Iterator[int]:
     try:
         yield number
     finally:
-        run("loginctl", "disable-linger", name, check=False)
+        # In the other order logind would see them off for some seconds more, and whoever comes by that number, too.
         run("systemctl", "stop", f"user@{number}.service")
+        run("loginctl", "disable-linger", name, check=False)
         # What keeps their namespaces, Podman leaves behind on purpose, in whichever session it began.
         run("pkill", "--signal", "KILL", "--uid", str(number), check=False)
         end = time.monotonic() + 30

@@ -26,6 +26,7 @@ from ..core.waiting import until
 from . import idmaps, systemd
 
 _STARTS = 60.0  # seconds until the service listens
+_LEAVES = 60.0  # seconds; logind takes some 10 (logind.conf(5), UserStopDelaySec=)
 _IDLE = 300  # seconds without a question after which a service ends that nobody stopped
 _FOLDER = "/run/strata/podman"
 _LINGER = "/var/lib/systemd/linger"  # systemd: src/login/logind-user.c, user_check_linger_file
@@ -235,6 +236,8 @@ def need_runtime(user: Account) -> None:
             f"{user.name} has no {user.runtime}: nobody of that name is logged in, and lingering is off",
             hint=f"Run loginctl enable-linger {user.name} as root, or use user_scope: {user.name} with become",
         )
+    # Who comes while logind sees off their last session is seen off, too, and the start would time out.
+    until(lambda: not _leaves(user), f"logind to have done with {user.name}'s last session", _LEAVES)
     unit = f"user@{user.uid}.service"
     command.run(["systemctl", "start", unit])
     atexit.register(_leave, user, unit)
@@ -254,6 +257,10 @@ def _leave(user: Account, unit: str) -> None:
     """End what was started for the task alone, unless somebody has come to need it meanwhile."""
     if not user.lingers and not any(map(_logged_in, _noted(f"/run/systemd/users/{user.uid}", "SESSIONS"))):
         command.run(["systemctl", "stop", unit], check=False)
+
+
+def _leaves(user: Account) -> bool:
+    return _noted(f"/run/systemd/users/{user.uid}", "STOPPING") == ["yes"]
 
 
 def _logged_in(session: str) -> bool:

@@ -244,6 +244,19 @@ def test_what_was_started_ends_unless_somebody_needs_it(monkeypatch):
     assert ended == ["user@1000.service"]
 
 
+def test_who_comes_while_logind_sees_them_off_waits(monkeypatch, tmp_path):
+    said = ["STATE=closing\nSTOPPING=yes\n", "STATE=closing\nSTOPPING=yes\n", None]
+    started = []
+    monkeypatch.setattr(podman_service.Account, "runtime", str(tmp_path))
+    monkeypatch.setattr(podman_service.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(podman_service.systemd, "booted", lambda: True)
+    monkeypatch.setattr(podman_service.files, "read", lambda path: said.pop(0) if path.endswith("1000") else None)
+    monkeypatch.setattr(podman_service.command, "run", lambda argv, **_how: started.append((argv[-1], len(said))))
+    monkeypatch.setattr(podman_service.atexit, "register", lambda *_what: None)
+    podman_service.need_runtime(podman_service.Account("deploy", 1000, 1000, "/home/deploy"))
+    assert started == [("user@1000.service", 0)]
+
+
 def test_the_variables_of_a_service(monkeypatch):
     monkeypatch.setenv("CONTAINER_HOST", "ssh://elsewhere/run/podman.sock")
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.accounts import account
 from tests.lab.driver import Failed, call_as, run
 
 USER = NAME = "strata-plain"
@@ -28,23 +29,17 @@ SPEC = {
 @pytest.fixture(scope="module")
 def home():
     before = USERNET.read_text() if USERNET.exists() else ""
-    run("useradd", "--create-home", USER)
-    entry = pwd.getpwnam(USER)
-    USERNET.write_text(f"{before}{USER} veth lxcbr0 2\n")
-    run("chmod", "a+x", entry.pw_dir)
-    run("loginctl", "enable-linger", USER)
-    end = time.monotonic() + 60
-    while not Path(f"/run/user/{entry.pw_uid}/bus").exists():
-        assert time.monotonic() < end, "the user's systemd doesn't come up"
-        time.sleep(0.2)
-    yield Path(entry.pw_dir)
-    run("loginctl", "disable-linger", USER)
-    run("loginctl", "terminate-user", USER)
-    USERNET.write_text(before)
-    while run("pgrep", "--uid", USER, check=False):
-        assert time.monotonic() < end + 120, "something of the user's goes on"
-        time.sleep(0.2)
-    run("userdel", "--remove", USER)
+    with account(USER) as number:
+        folder = Path(pwd.getpwnam(USER).pw_dir)
+        USERNET.write_text(f"{before}{USER} veth lxcbr0 2\n")
+        run("chmod", "a+x", str(folder))
+        run("loginctl", "enable-linger", USER)
+        end = time.monotonic() + 60
+        while not Path(f"/run/user/{number}/bus").exists():
+            assert time.monotonic() < end, "the user's systemd doesn't come up"
+            time.sleep(0.2)
+        yield folder
+        USERNET.write_text(before)
 
 
 def apply(spec: dict, **how) -> dict:

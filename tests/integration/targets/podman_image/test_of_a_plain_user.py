@@ -81,3 +81,15 @@ def test_images_lists_networks_volumes_and_secrets():
                 assert seen(at) == NOTHING
     finally:
         shutil.rmtree(CONTEXT)
+
+
+def test_while_logind_sees_them_off():
+    with account(USER) as uid:
+        run("loginctl", "enable-linger", USER)
+        run("systemctl", "start", f"user@{uid}.service")
+        run("loginctl", "disable-linger", USER)
+        run("systemctl", "stop", f"user@{uid}.service")
+        assert "STOPPING=yes" in Path(f"/run/systemd/users/{uid}").read_text()
+        spec = {"name": "strata-data", "user_scope": USER}
+        assert call_as("root", "podman_volume", spec)["changed"]
+        assert call_as("root", "podman_volume", spec)["changed"] is False

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import pwd
 import time
 import urllib.request
 
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from tests.lab import podman_api
+from tests.lab.accounts import account
 from tests.lab.convergence import Case, Convergence
 from tests.lab.driver import Failed, call, run
 from tests.lab.podman_containers import make_images
@@ -208,10 +208,8 @@ def test_what_runs_is_replaced_with_a_way_back(tmp_path):
 
 @pytest.mark.machine  # the network of a plain user takes the host's routes, and a container of the lab's image has none
 def test_of_a_plain_user_who_is_not_logged_in():
-    run("useradd", "--create-home", USER)
-    uid = pwd.getpwnam(USER).pw_uid
-    run("systemctl", "start", f"user@{uid}.service")
-    try:
+    with account(USER) as uid:
+        run("systemctl", "start", f"user@{uid}.service")
         with podman_api.service(USER) as at:
             make_images(at, ("web:1.0",))
             spec = {"name": "press", "user_scope": USER, "definition": documents("press")}
@@ -225,7 +223,3 @@ def test_of_a_plain_user_who_is_not_logged_in():
             gone = {"name": "press", "user_scope": USER, "state": "absent"}
             assert [call("podman_play", gone)["changed"] for _turn in range(2)] == [True, False]
             assert podman_api.container(web("press"), at) is None
-    finally:
-        run("loginctl", "disable-linger", USER, check=False)
-        run("systemctl", "stop", f"user@{uid}.service")
-        run("userdel", "--remove", USER)

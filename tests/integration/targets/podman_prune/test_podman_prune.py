@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import json
-import pwd
 import re
 import urllib.parse
 
 import pytest
 
 from tests.lab import podman_api
+from tests.lab.accounts import account
 from tests.lab.docker_containers import tree
 from tests.lab.driver import Failed, call, call_as, run
 
@@ -155,10 +155,8 @@ def test_what_is_in_a_list_of_images_stays_as_long_as_that_has_a_name(tmp_path):
 
 
 def test_of_a_plain_user(yard):
-    run("useradd", "--create-home", USER)
-    manager = f"user@{pwd.getpwnam(USER).pw_uid}.service"
-    run("systemctl", "start", manager)
-    try:
+    with account(USER) as uid:
+        run("systemctl", "start", f"user@{uid}.service")
         with podman_api.service(USER) as at:
             podman_api.ask("/volumes/create", "POST", at, Name="strata-theirs", Label={LABEL: ""})
             spec = {"volumes": True, "volumes_filters": {"label": LABEL, "all": True}}
@@ -167,9 +165,6 @@ def test_of_a_plain_user(yard):
             assert podman_api.ask("/volumes/json", at=at) == []
             podman_api.ask("/volumes/create", "POST", at, Name="strata-theirs", Label={LABEL: ""})
             assert call_as(USER, "podman_prune", spec)["volumes"] == ["strata-theirs"]
-    finally:
-        run("systemctl", "stop", manager)
-        run("userdel", "--remove", USER)
     assert listed({}) == yard
 
 
