@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from textwrap import indent
 
-LINK = r"""
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
   name:
     description:
       - The link, 15 bytes at most.
@@ -182,11 +185,8 @@ LINK = r"""
         type: list
         elements: str
 """
-
-
-class ModuleDocFragment:
-    DOCUMENTATION = f"options:{LINK}"
-    NESTED = f"""
+    # ansible-test takes what is assigned without a type for text as it stands.
+    NESTED: str = f"""
 options:
   links:
     description:
@@ -194,4 +194,5 @@ options:
         removed; links that somebody else made, or that are resources of M(strata.virt.link), stay.
     type: list
     elements: dict
-    suboptions:{indent(LINK, "    ")}"""
+    suboptions:
+{indent(DOCUMENTATION.partition("options:")[2], "    ")}"""

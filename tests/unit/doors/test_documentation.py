@@ -51,7 +51,7 @@ def documented(door: str) -> dict:
     text = yaml.safe_load(module.DOCUMENTATION)
     options: dict = {}
     for name in text.get("extends_documentation_fragment", ()):
-        file, _, part = name.removeprefix("strata.virt.").partition(".")
+        file, _dot, part = name.removeprefix("strata.virt.").partition(".")
         fragment = importlib.import_module(f"{BASE}.doc_fragments.{file}").ModuleDocFragment
         options.update(yaml.safe_load(getattr(fragment, part.upper() or "DOCUMENTATION")).get("options") or {})
     options.update(text.get("options") or {})
