@@ -137,9 +137,11 @@ class Field:
 
     def _leaf_changes(self, before: Any, after: Any, effect: Effect, layer: Layer) -> Iterator[Change]:
         for leaf in self.codec.row:
-            wanted = leaf.default if after is None else after.get(leaf.name)
+            if after is not None and leaf.name not in after:
+                continue
+            wanted = leaf.default if after is None else after[leaf.name]
             had = leaf.stands(before.get(leaf.name))
-            if (after is None or leaf.name in after) and had != wanted:
+            if had != wanted:
                 shown = (leaf.show(had), leaf.show(wanted))
                 yield Change(self.name, *shown, effect, layer, leaf.name, self.secret or leaf.secret)
 

@@ -46,6 +46,23 @@ def child(parent: ET.Element, tag: str) -> ET.Element:
     return ET.SubElement(parent, tag) if found is None else found
 
 
+def find(root: ET.Element, path: str) -> ET.Element | None:
+    """The first element that a path leads to, the root itself where it is empty."""
+    if not path:
+        return root
+    first, deeper, rest = path.partition("/")
+    if not deeper:
+        return root.find(first)
+    return next((found for above in root.findall(first) if (found := find(above, rest)) is not None), None)
+
+
+def find_all(root: ET.Element, path: str) -> list[ET.Element]:
+    """All elements that a path leads to, step by step: a whole one ElementTree reads in Python, which takes longer."""
+    first, deeper, rest = path.partition("/")
+    found = root.findall(first)
+    return [one for above in found for one in find_all(above, rest)] if deeper else found
+
+
 @dataclass(frozen=True)
 class Leaf:
     """An element's text, or one of its attributes. An empty path is the element itself.
@@ -60,19 +77,11 @@ class Leaf:
     absent: Any = None
 
     def get(self, root: ET.Element) -> Any:
-        element = self._element(root)
+        element = find(root, self.path)
         if element is None:
             return None
         text = element.get(self.attribute) if self.attribute else (element.text or "").strip()
         return None if text is None or text == "" else self.read(text)
-
-    def _element(self, root: ET.Element) -> ET.Element | None:
-        """Where it is. Most of what can be said isn't: to see that takes no path, which is read in Python."""
-        if not self.path:
-            return root
-        first, deeper, _rest = self.path.partition("/")
-        found = root.find(first)
-        return root.find(self.path) if deeper and found is not None else found
 
     def put(self, root: ET.Element, value: Any) -> None:
         if value is None or value == self.absent:
@@ -87,7 +96,7 @@ class Leaf:
             element.text = self.write(value)
 
     def _drop(self, root: ET.Element) -> None:
-        element = self._element(root)
+        element = find(root, self.path)
         if element is None:
             return
         if self.attribute:

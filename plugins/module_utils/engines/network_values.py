@@ -46,9 +46,13 @@ _PCI = re.compile(r"([0-9a-f]{4}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 class Functions:
     """PCI functions, each as ``0000:03:10.1``."""
 
+    @staticmethod
+    def _found(root: ET.Element) -> list[ET.Element]:
+        return [one for one in root.findall("address") if one.get("type") == "pci"]
+
     def get(self, root: ET.Element) -> tuple[str, ...]:
         found = []
-        for one in root.findall("address[@type='pci']"):
+        for one in self._found(root):
             domain, bus, slot, function = (
                 int(one.get(word, "0"), 16) for word in ("domain", "bus", "slot", "function")
             )
@@ -59,7 +63,7 @@ class Functions:
         wanted = sorted(value or ())
         if wanted == list(self.get(root)):
             return
-        for one in root.findall("address[@type='pci']"):
+        for one in self._found(root):
             root.remove(one)
         for text in wanted:
             numbers = _PCI.fullmatch(text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.field import Field
-from .domain_xml import Leaf, child, text_of
+from .domain_xml import Leaf, child, find, find_all, text_of
 from .network_values import interface
 from .xml_places import entry, patch
 
@@ -115,7 +115,7 @@ class Span:
     path: str
 
     def get(self, root: ET.Element) -> str | None:
-        element = root.find(self.path)
+        element = find(root, self.path)
         return None if element is None else f"{element.get('start')}-{element.get('end')}"
 
     def put(self, root: ET.Element, value: str | None) -> None:
@@ -199,7 +199,7 @@ class Rows:
 
     def _found(self, root: ET.Element) -> list[ET.Element]:
         start = root if self.within is None else self.within(root)
-        return [] if start is None else start.findall(self.path)
+        return [] if start is None else find_all(start, self.path)
 
     def elements(self, root: ET.Element) -> Iterator[tuple[str, ET.Element]]:
         for element in self._found(root):
@@ -281,7 +281,7 @@ class Ranges:
 
     def get(self, root: ET.Element) -> tuple[tuple[str, str], ...]:
         element = family(self.version)(root)
-        found = () if element is None else element.findall("dhcp/range")
+        found = [] if element is None else find_all(element, "dhcp/range")
         return tuple(sorted((one.get("start", ""), one.get("end", "")) for one in found))
 
     def put(self, root: ET.Element, value: Iterable[tuple[str, str]] | None) -> None:
