@@ -362,7 +362,7 @@ FOREIGN = (
     "exec format error",
     "A step runs a program for another processor: the package qemu-user-static lets the kernel do that (binfmt_misc)",
 )
-"""What an image is built with, and a way out: a part of what an engine says in lower case, and what helps."""
+"""What a host lacks for a build: a part of what an engine says of it, in lower case, and what helps."""
 
 _WAYS_OUT = (
     NO_ROOM,

@@ -26,7 +26,7 @@ from ..core.waiting import until
 from . import idmaps, systemd
 
 _STARTS = 60.0  # seconds until the service listens
-_LEAVES = 60.0  # seconds; logind takes some 10 (logind.conf(5), UserStopDelaySec=)
+_SEES_OFF = 60.0  # seconds; logind takes some 10 (logind.conf(5), UserStopDelaySec=)
 _IDLE = 300  # seconds without a question after which a service ends that nobody stopped
 _FOLDER = "/run/strata/podman"
 _LINGER = "/var/lib/systemd/linger"  # systemd: src/login/logind-user.c, user_check_linger_file
@@ -237,7 +237,7 @@ def need_runtime(user: Account) -> None:
             hint=f"Run loginctl enable-linger {user.name} as root, or use user_scope: {user.name} with become",
         )
     # Who comes while logind sees off their last session is seen off, too, and the start would time out.
-    until(lambda: not _leaves(user), f"logind to have done with {user.name}'s last session", _LEAVES)
+    until(lambda: not _seen_off(user), f"logind to have done with {user.name}'s last session", _SEES_OFF)
     unit = f"user@{user.uid}.service"
     command.run(["systemctl", "start", unit])
     atexit.register(_leave, user, unit)
@@ -259,7 +259,7 @@ def _leave(user: Account, unit: str) -> None:
         command.run(["systemctl", "stop", unit], check=False)
 
 
-def _leaves(user: Account) -> bool:
+def _seen_off(user: Account) -> bool:
     return _noted(f"/run/systemd/users/{user.uid}", "STOPPING") == ["yes"]
 
 
