@@ -14,17 +14,36 @@ description:
   - Converges a list of resources of any kind in one process, with bulk reads, one plan, ordered and parallel changes.
   - All entries are validated before anything is read, and everything is planned before anything is touched.
   - What goes wrong with one resource doesn't stop the others; the task fails at the end with every error.
-  - Where all entries are of one family, and O(prune) isn't asked for, C(stack_kernel), C(stack_docker),
-    C(stack_podman) or C(stack_machines) does the same, and a third of the code goes to the host.
+  - The host is sent those kinds alone that are declared. With O(prune), a second task follows by itself where the stack
+    made something of other kinds before.
 extends_documentation_fragment:
-  - strata.virt.stack
   - strata.virt.converges
+options:
+  name:
+    description:
+      - The owner of what is created. It is noted in each engine's own metadata.
+      - The stack keeps a record of what it applied last, C(/var/lib/strata/stacks/NAME.json). An option that an entry
+        gave before and gives no longer goes back to its default.
+    type: str
+    required: true
+  resources:
+    description:
+      - The entries, each one kind with its options, the same as those of the module of that name.
+    type: list
+    elements: dict
+    required: true
+  prune:
+    description:
+      - Remove what this stack made and no longer declares.
+    type: bool
+    default: false
+  parallel:
+    description:
+      - How many independent resources are changed at a time.
+    type: int
+    default: 4
 seealso:
   - module: strata.virt.stack_export
-  - module: strata.virt.stack_kernel
-  - module: strata.virt.stack_docker
-  - module: strata.virt.stack_podman
-  - module: strata.virt.stack_machines
 """
 
 EXAMPLES = r"""

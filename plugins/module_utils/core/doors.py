@@ -13,7 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from . import record, turns
 from .codec import parse_name
 from .converge import guarded
-from .errors import Errors, StrataError
+from .errors import Errors, StrataError, Unpacked
 from .field import Field, arguments, decode
 from .plan import State
 from .resource import Resource
@@ -46,10 +46,15 @@ def converge_stack(kinds: Callable[[str], type[Resource] | None], known: Iterabl
             name = parse_name(params["name"])
         except ValueError as error:
             raise StrataError(str(error), option="name", value=params["name"]) from None
-        with turns.held({("stack", name): f"stack/{name}"}, module.check_mode):
-            stack = Stack(name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"])
-            with turns.held({item.resource.place: item.resource.entry for item in stack.items}, module.check_mode):
-                _carried_out(stack, module.check_mode)
+        try:
+            with turns.held({("stack", name): f"stack/{name}"}, module.check_mode):
+                stack = Stack(
+                    name, params["resources"], kinds, known, prune=params["prune"], parallel=params["parallel"]
+                )
+                with turns.held({item.resource.place: item.resource.entry for item in stack.items}, module.check_mode):
+                    _carried_out(stack, module.check_mode)
+        except Unpacked as missing:  # for the action that sent this
+            return {"changed": False, "unpacked": str(missing)}
         result = stack.result()
         if stack.errors:
             module.fail_json(msg="; ".join(result["errors"]), **result)

@@ -1,6 +1,6 @@
 # Copyright: strata.virt contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one error that reaches a user."""
+"""The one error that reaches a user, and the one that sends a task back."""
 
 from __future__ import annotations
 
@@ -56,3 +56,7 @@ class Errors(StrataError):
     def __init__(self, errors: list[StrataError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = errors
+
+
+class Unpacked(Exception):
+    """A kind that a run needs isn't in what Ansible sent for it; nothing was touched yet."""

@@ -24,15 +24,13 @@ from ansible_collections.strata.virt.plugins.module_utils.core.converge import i
 from ansible_collections.strata.virt.plugins.module_utils.core.field import arguments
 from ansible_collections.strata.virt.plugins.module_utils.core.resource import Resource
 from ansible_collections.strata.virt.plugins.module_utils.host.registry import SUBJECTS
-from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import FAMILIES, GUESTS
+from ansible_collections.strata.virt.plugins.module_utils.kinds.registry import GUESTS
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE = "ansible_collections.strata.virt.plugins"
 DOORS = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 DOORS_WITHOUT_A_KIND = {
     "stack": doors.STACK_OPTIONS,
-    **{f"stack_{family}": doors.STACK_OPTIONS for family in FAMILIES},
-    **{f"stack_{family}": doors.STACK_OPTIONS for family in FAMILIES},
     "stack_export": doors.EXPORT_OPTIONS,
     "guests_info": doors.guests_options(GUESTS),
     "host_info": doors.survey_options(SUBJECTS),
