@@ -187,7 +187,8 @@ class ConsoleLog:
 
 def mark(root: ET.Element) -> ET.Element | None:
     """What the collection has noted in a domain's metadata."""
-    return root.find(f"metadata/{MARK}")
+    metadata = root.find("metadata")
+    return None if metadata is None else metadata.find(MARK)
 
 
 def marked(root: ET.Element) -> ET.Element:
