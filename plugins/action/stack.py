@@ -3,7 +3,7 @@
 """Sends no more of the collection to a host than a stack needs.
 
 Ansible packs a module with what it sees imported in it, and parses all of that before: of every kind together that
-takes it as long as a whole playbook that does nothing. So a stack runs by a module that imports the kinds of its entries.
+takes as long as a whole playbook that does nothing. So a stack runs by a module that imports the kinds of its entries.
 """
 
 from __future__ import annotations
