@@ -46,7 +46,9 @@ def declared(options: dict[str, Any]) -> list[str]:
 def packed(kinds: Collection[str]) -> str:
     """The name of a module for a stack of some kinds, which Ansible can find from then on."""
     name = f"strata_stack_{hashlib.sha256(' '.join(kinds).encode()).hexdigest()[:12]}"
-    folder = Path(C.DEFAULT_LOCAL_TMP, "strata_stacks")  # this run's own, and gone with it
+    # This run's own, and gone with it. Each in a folder of its own: Ansible looks into a folder once, and a loop's next
+    # item may be of other kinds.
+    folder = Path(C.DEFAULT_LOCAL_TMP, name)
     folder.mkdir(mode=0o700, exist_ok=True)
     # Other workers may be at it: what is found is whole.
     with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:

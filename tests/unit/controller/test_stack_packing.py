@@ -54,14 +54,23 @@ def imported(text: str, folder: str | None) -> set[str]:
     return {name.name for node in found for name in node.names}
 
 
+def found(name: str) -> Path:
+    return Path(module_loader.find_plugin_with_context(name, ".py").plugin_resolved_path)
+
+
 def test_ansible_finds_the_module_of_some_kinds_which_imports_those(local_tmp):
-    both, again, one = packed(["link", "netns"]), packed(["link", "netns"]), packed(["netns"])
-    assert both == again != one
-    found = module_loader.find_plugin_with_context(both, ".py").plugin_resolved_path
-    assert Path(found).is_relative_to(local_tmp)
-    assert imported(Path(found).read_text(), registry.__package__) == {"link", "netns"}
-    assert module_loader.find_plugin_with_context(one, ".py").plugin_resolved_path != found
-    assert len(list(Path(found).parent.iterdir())) == 2, "nothing half-written stays"
+    both = packed(["link", "netns"])
+    module = found(both)
+    assert module.is_relative_to(local_tmp)
+    assert imported(module.read_text(), registry.__package__) == {"link", "netns"}
+    assert packed(["link", "netns"]) == both
+    assert list(module.parent.iterdir()) == [module], "nothing half-written stays"
+
+
+def test_ansible_finds_the_next_one_too_where_a_loop_has_items_of_other_kinds():
+    first, second = found(packed(["netns"])), found(packed(["link"]))
+    assert imported(first.read_text(), registry.__package__) == {"netns"}
+    assert imported(second.read_text(), registry.__package__) == {"link"}
 
 
 @pytest.fixture
