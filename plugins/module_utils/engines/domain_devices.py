@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.field import Field
 from .domain_xml import child
+from .xml_places import Entry, places
 
 Row = Mapping[str, Any]
 
@@ -29,6 +30,7 @@ class Devices:
         self.tag = tag
         self.row = row
         self.key = key
+        self.places = places(row)
 
     def fits(self, element: ET.Element) -> bool:
         """Whether an entry can describe it; others are left alone."""
@@ -43,9 +45,8 @@ class Devices:
             if self.fits(element):
                 yield self.key(self.entry(element)), element
 
-    def entry(self, element: ET.Element) -> dict[str, Any]:
-        values = {field.name: field.at.get(element) for field in self.row}
-        return {name: value for name, value in values.items() if value is not None}
+    def entry(self, element: ET.Element) -> Row:
+        return Entry(element, self.places, (None,))
 
     def copy(self, root: ET.Element, other: ET.Element) -> None:
         """Have in another document what entries say of the devices of one, and no more."""
@@ -59,7 +60,7 @@ class Devices:
     def find(self, root: ET.Element, key: str) -> ET.Element | None:
         return dict(self.elements(root)).get(key)
 
-    def get(self, root: ET.Element) -> tuple[dict[str, Any], ...]:
+    def get(self, root: ET.Element) -> tuple[Row, ...]:
         return tuple(self.entry(element) for element in root.iterfind(f"devices/{self.tag}") if self.fits(element))
 
     def put(self, root: ET.Element, rows: Any) -> None:

@@ -8,12 +8,13 @@ import copy
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..core.field import Field
 from .domain_xml import Leaf, child, find, find_all, text_of
 from .network_values import interface
-from .xml_places import entry, patch
+from .xml_places import Entry, patch, places
 
 Row = Mapping[str, Any]
 
@@ -71,9 +72,13 @@ class Ip:
     version: int
     row: tuple[Field, ...]
 
-    def get(self, root: ET.Element) -> dict[str, Any] | None:
+    @cached_property
+    def places(self) -> dict[str, Any]:
+        return places(self.row)
+
+    def get(self, root: ET.Element) -> Row | None:
         element = family(self.version)(root)
-        return None if element is None else entry(self.row, element)
+        return None if element is None else Entry(element, self.places)
 
     def put(self, root: ET.Element, value: Row | None) -> None:
         element = family(self.version)(root)
@@ -90,9 +95,13 @@ class Forward:
 
     row: tuple[Field, ...]
 
-    def get(self, root: ET.Element) -> dict[str, Any]:
+    @cached_property
+    def places(self) -> dict[str, Any]:
+        return places(self.row)
+
+    def get(self, root: ET.Element) -> Row:
         element = root.find("forward")
-        return {"mode": "isolated"} if element is None else entry(self.row, element)
+        return {"mode": "isolated"} if element is None else Entry(element, self.places)
 
     def put(self, root: ET.Element, value: Row | None) -> None:
         element = root.find("forward")
@@ -197,16 +206,20 @@ class Rows:
     within: Callable[[ET.Element], ET.Element | None] | None = None
     modify: bool = False
 
+    @cached_property
+    def places(self) -> dict[str, Any]:
+        return places(self.row)
+
     def _found(self, root: ET.Element) -> list[ET.Element]:
         start = root if self.within is None else self.within(root)
         return [] if start is None else find_all(start, self.path)
 
     def elements(self, root: ET.Element) -> Iterator[tuple[str, ET.Element]]:
         for element in self._found(root):
-            yield self.key(entry(self.row, element)), element
+            yield self.key(Entry(element, self.places)), element
 
-    def get(self, root: ET.Element) -> tuple[dict[str, Any], ...]:
-        return tuple(sorted((entry(self.row, element) for element in self._found(root)), key=self.key))
+    def get(self, root: ET.Element) -> tuple[Row, ...]:
+        return tuple(sorted((Entry(element, self.places) for element in self._found(root)), key=self.key))
 
     def put(self, root: ET.Element, rows: Iterable[Row] | None) -> None:
         start = root if self.within is None else self.within(root)

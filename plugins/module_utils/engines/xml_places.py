@@ -7,10 +7,11 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..core.field import Field
-from .domain_xml import Leaf, child
+from .domain_xml import Leaf, child, find
 
 Row = Mapping[str, Any]
 
@@ -62,7 +63,58 @@ class Said(Mapping[str, Any]):
         return len(self._places.keys() | self._known.keys())
 
 
+class Entry(Mapping[str, Any]):
+    """What an element says, by option, read when somebody asks for it; an option of which it says nothing isn't there.
+
+    Args:
+        element: The element, which nobody changes.
+        places: Where each option lives in it.
+        nothing: The values that say nothing.
+    """
+
+    def __init__(
+        self, element: ET.Element, places: Mapping[str, Any], nothing: tuple[Any, ...] = (None, {}, ())
+    ) -> None:
+        self._element = element
+        self._places = places
+        self._nothing = nothing
+        self._read: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Not Mapping's, which would take an error in reading for an option that isn't there."""
+        if key not in self._read:
+            place = self._places.get(key)
+            value = None if place is None else place.get(self._element)
+            self._read[key] = None if value in self._nothing else value
+        found = self._read[key]
+        return default if found is None else found
+
+    def __getitem__(self, key: str) -> Any:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __contains__(self, key: object) -> bool:
+        return self.get(str(key)) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._places if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _name in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _name in self)
+
+
+def places(row: Iterable[Field]) -> dict[str, Any]:
+    """Where the options of a row live."""
+    return {field.name: field.at for field in row if field.at}
+
+
 def entry(row: Iterable[Field], element: ET.Element) -> dict[str, Any]:
+    """The same, all of it read at once: the element may change."""
     values = {field.name: field.at.get(element) for field in row if field.at}
     return {name: value for name, value in values.items() if value not in (None, {}, ())}
 
@@ -92,9 +144,13 @@ class Group:
     path: str
     row: tuple[Field, ...]
 
-    def get(self, root: ET.Element) -> dict[str, Any] | None:
-        element = root.find(self.path)
-        return None if element is None else entry(self.row, element)
+    @cached_property
+    def places(self) -> dict[str, Any]:
+        return places(self.row)
+
+    def get(self, root: ET.Element) -> Row | None:
+        element = find(root, self.path)
+        return None if element is None else Entry(element, self.places)
 
     def put(self, root: ET.Element, value: Row | None) -> None:
         """None, or nothing, takes the element away."""
