@@ -52,9 +52,12 @@ class Said(Mapping[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Not Mapping's, which would take an error in reading for a name that isn't there."""
-        if key not in self:
-            return default
-        return self[key]
+        if key not in self._known:
+            place = self._places.get(key)
+            if place is None:
+                return default
+            self._known[key] = place.get(self._root)
+        return self._known[key]
 
     def __iter__(self) -> Iterator[str]:
         yield from {**self._places, **self._known}

@@ -27,6 +27,7 @@ from . import libvirt_xml
 from .libvirt_stored import STATES, LibvirtStored
 
 _V4, _V6 = family(4), family(6)
+_BRIDGE, _MAC = Leaf("bridge", "name"), Leaf("mac", "address")
 _RANGES, _HOSTS = (words.DHCP.row[0].codec, words.DHCP.row[1].codec)
 
 
@@ -69,7 +70,7 @@ class LibvirtNetwork(LibvirtStored):
         Field("description", TEXT, Leaf("description"), Effect.RESTART),
         Field("guest_ipv6", BOOL, Leaf("", "ipv6", yes, yes_no, absent=False), Effect.RESTART, default=False),
         Field("trust_guest_rx_filters", BOOL, words.TRUSTING, Effect.RESTART, default=False),
-        Field("bridge", LINE, Leaf("bridge", "name"), Effect.RESTART),
+        Field("bridge", LINE, _BRIDGE, Effect.RESTART),
         Field("mac_table", TEXT, Sole("bridge", "macTableManager"), Effect.RESTART, choices=("kernel", "libvirt")),
         Field("isolated_ports", BOOL, Sole("port", "isolated", yes, yes_no, absent=False), Effect.RESTART, False),
         Field("stp", BOOL, Leaf("bridge", "stp", yes, on_off), Effect.RESTART, default=True),
@@ -202,7 +203,7 @@ class LibvirtNetwork(LibvirtStored):
 
     @classmethod
     def facts_of(cls, root: ET.Element) -> dict[str, Any]:
-        return {"bridge": Leaf("bridge", "name").get(root), "mac": Leaf("mac", "address").get(root)}
+        return {"bridge": _BRIDGE.get(root), "mac": _MAC.get(root)}
 
     def observe(self, engine: Networks, state: State) -> State:
         state = super().observe(engine, state)
