@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,11 @@ class ActionModule(Normal):
     """What Ansible does with every module, but for which one it is."""
 
     def _execute_module(self, module_name: str | None = None, **more: Any) -> dict[str, Any]:
-        run = super()._execute_module
+        run: Callable[..., dict[str, Any]] = super()._execute_module
         if module_name is not None:  # what Ansible itself needs beside it
-            return dict(run(module_name=module_name, **more))
+            return run(module_name=module_name, **more)
         kinds = declared(self._task.args)
         # What runs in the background tells nobody here what it lacks.
         alone = self._task.args.get("prune") and more.get("wrap_async")
-        result = dict(run(module_name=packed(kinds) if kinds and not alone else WHOLE, **more))
-        return dict(run(module_name=WHOLE, **more)) if result.get("unpacked") else result
+        result = run(module_name=packed(kinds) if kinds and not alone else WHOLE, **more)
+        return run(module_name=WHOLE, **more) if result.get("unpacked") else result

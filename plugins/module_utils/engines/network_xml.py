@@ -8,13 +8,12 @@ import copy
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from ..core.field import Field
 from .domain_xml import Leaf, child, find, find_all, text_of
 from .network_values import interface
-from .xml_places import Entry, patch, places
+from .xml_places import OfRow, patch
 
 Row = Mapping[str, Any]
 
@@ -66,19 +65,15 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Ip:
+class Ip(OfRow):
     """The first address of an IP version, and what belongs to it."""
 
     version: int
     row: tuple[Field, ...]
 
-    @cached_property
-    def places(self) -> dict[str, Any]:
-        return places(self.row)
-
     def get(self, root: ET.Element) -> Row | None:
         element = family(self.version)(root)
-        return None if element is None else Entry(element, self.places)
+        return None if element is None else self.entry(element)
 
     def put(self, root: ET.Element, value: Row | None) -> None:
         element = family(self.version)(root)
@@ -90,18 +85,14 @@ class Ip:
 
 
 @dataclass(frozen=True)
-class Forward:
+class Forward(OfRow):
     """How the network reaches others; without an element, not at all."""
 
     row: tuple[Field, ...]
 
-    @cached_property
-    def places(self) -> dict[str, Any]:
-        return places(self.row)
-
     def get(self, root: ET.Element) -> Row:
         element = root.find("forward")
-        return {"mode": "isolated"} if element is None else Entry(element, self.places)
+        return {"mode": "isolated"} if element is None else self.entry(element)
 
     def put(self, root: ET.Element, value: Row | None) -> None:
         element = root.find("forward")
@@ -187,7 +178,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(OfRow):
     """A table of elements of one name.
 
     Attributes:
@@ -206,20 +197,16 @@ class Rows:
     within: Callable[[ET.Element], ET.Element | None] | None = None
     modify: bool = False
 
-    @cached_property
-    def places(self) -> dict[str, Any]:
-        return places(self.row)
-
     def _found(self, root: ET.Element) -> list[ET.Element]:
         start = root if self.within is None else self.within(root)
         return [] if start is None else find_all(start, self.path)
 
     def elements(self, root: ET.Element) -> Iterator[tuple[str, ET.Element]]:
         for element in self._found(root):
-            yield self.key(Entry(element, self.places)), element
+            yield self.key(self.entry(element)), element
 
     def get(self, root: ET.Element) -> tuple[Row, ...]:
-        return tuple(sorted((Entry(element, self.places) for element in self._found(root)), key=self.key))
+        return tuple(sorted((self.entry(element) for element in self._found(root)), key=self.key))
 
     def put(self, root: ET.Element, rows: Iterable[Row] | None) -> None:
         start = root if self.within is None else self.within(root)

@@ -117,7 +117,7 @@ def places(row: Iterable[Field]) -> dict[str, Any]:
 
 
 def entry(row: Iterable[Field], element: ET.Element) -> dict[str, Any]:
-    """The same, all of it read at once: the element may change."""
+    """The same, all of it asked for now, as a mapping of the caller's own."""
     values = {field.name: field.at.get(element) for field in row if field.at}
     return {name: value for name, value in values.items() if value not in (None, {}, ())}
 
@@ -140,20 +140,29 @@ class Sole(Leaf):
                 above.remove(element)
 
 
+class OfRow:
+    """What is described by a row of Fields, each with its place within an element."""
+
+    row: tuple[Field, ...]
+
+    @cached_property
+    def _places(self) -> dict[str, Any]:
+        return places(self.row)
+
+    def entry(self, element: ET.Element) -> Row:
+        return Entry(element, self._places)
+
+
 @dataclass(frozen=True)
-class Group:
+class Group(OfRow):
     """Several values of one element; without the element, None."""
 
     path: str
     row: tuple[Field, ...]
 
-    @cached_property
-    def places(self) -> dict[str, Any]:
-        return places(self.row)
-
     def get(self, root: ET.Element) -> Row | None:
         element = find(root, self.path)
-        return None if element is None else Entry(element, self.places)
+        return None if element is None else self.entry(element)
 
     def put(self, root: ET.Element, value: Row | None) -> None:
         """None, or nothing, takes the element away."""
